@@ -1,0 +1,89 @@
+-- name: lock_drivers
+-- First lock of every driver command, in id order: one driver's commands happen one after another.
+select driver_id
+from driver
+where market_id = :market_id and driver_id = any(:driver_ids::uuid[])
+order by driver_id
+for no key update;
+
+-- name: drivers_standing
+-- Everything eligibility asks, read after the lock.
+select d.driver_id, d.status, d.presence, d.routes_active_max, d.first_name,
+       v.packages_max, v.weight_grams_max, v.carries_upright,
+       array(select e.offer_type from enrolment e
+             join offer_type t on t.market_id = e.market_id and t.offer_type = e.offer_type
+             where e.market_id = d.market_id and e.driver_id = d.driver_id and e.status = 'active'
+               and e.terms_version >= t.terms_version and t.active) as offer_types,
+       array(select s.slot from slot s
+             where s.market_id = d.market_id and s.driver_id = d.driver_id and s.active) as slots_used
+from driver d
+left join vehicle v on v.market_id = d.market_id and v.driver_id = d.driver_id and v.active
+where d.market_id = :market_id and d.driver_id = any(:driver_ids::uuid[]);
+
+-- name: declined_offers
+select offer_id, driver_id
+from offer_decline
+where market_id = :market_id and driver_id = any(:driver_ids::uuid[]) and offer_id = any(:offer_ids::uuid[]);
+
+-- name: set_presence
+-- Returns a row only when the mode really changed.
+update driver
+set presence = :presence, presence_at = :presence_at
+where market_id = :market_id and driver_id = :driver_id and presence <> :presence
+returning driver_id;
+
+-- name: drivers_online
+-- The dispatcher's view of the fleet: who is online, where, and what eligibility asks.
+select d.driver_id, d.status, d.presence, d.routes_active_max, p.lat, p.lon, p.received_at,
+       v.packages_max, v.weight_grams_max, v.carries_upright,
+       array(select e.offer_type from enrolment e
+             join offer_type t on t.market_id = e.market_id and t.offer_type = e.offer_type
+             where e.market_id = d.market_id and e.driver_id = d.driver_id and e.status = 'active'
+               and e.terms_version >= t.terms_version and t.active) as offer_types,
+       array(select s.slot from slot s
+             where s.market_id = d.market_id and s.driver_id = d.driver_id and s.active) as slots_used
+from driver d
+join driver_position p on p.market_id = d.market_id and p.driver_id = d.driver_id
+left join vehicle v on v.market_id = d.market_id and v.driver_id = d.driver_id and v.active
+where d.market_id = :market_id and d.presence = 'online' and d.status = 'active'
+  and p.received_at > :received_after
+order by d.driver_id;
+
+-- name: authenticate
+-- One read per connect: the token, whether it still holds, and who the driver is.
+select t.token_sha256, t.kind, t.subject_id, t.family_id, t.expires_at, t.used_at, t.revoked_at, d.status,
+       array(select e.offer_type from enrolment e
+             where e.market_id = d.market_id and e.driver_id = d.driver_id and e.status = 'active') as offer_types
+from token t
+join driver d on d.market_id = t.market_id and d.driver_id = t.subject_id
+where t.market_id = :market_id and t.token_sha256 = :token_sha256 and t.kind in ('driver', 'ticket');
+
+-- name: snapshots
+-- One query per batch of connecting phones: standing, last position.
+select d.driver_id, d.presence, d.inbox_seq, p.lat, p.lon, p.positioned_at
+from driver d
+left join driver_position p on p.market_id = d.market_id and p.driver_id = d.driver_id
+where d.market_id = :market_id and d.driver_id = any(:driver_ids::uuid[]);
+
+-- name: inbox
+-- What no snapshot can rebuild, after the phone's own position.
+select i.driver_id, i.inbox_seq, i.kind, i.body, i.created_at
+from driver_inbox i
+join unnest(:driver_ids::uuid[], :inbox_seqs::bigint[]) as ask(driver_id, inbox_seq)
+  on ask.driver_id = i.driver_id and i.inbox_seq > ask.inbox_seq
+where i.market_id = :market_id and i.expires_at > :now
+order by i.driver_id, i.inbox_seq
+limit :rows_max;
+
+-- name: write_positions!
+-- Newest wins; asynchronous by the caller's transaction setting, no index on what moves.
+insert into driver_position (market_id, driver_id, lat, lon, accuracy_m, positioned_at, received_at)
+select :market_id, x.driver_id, x.lat, x.lon, x.accuracy_m, x.positioned_at, x.received_at
+from unnest(:driver_ids::uuid[], :lats::float8[], :lons::float8[], :accuracies_m::real[],
+            :positioned_at::timestamptz[], :received_at::timestamptz[])
+  as x(driver_id, lat, lon, accuracy_m, positioned_at, received_at)
+order by x.driver_id
+on conflict (market_id, driver_id) do update
+set lat = excluded.lat, lon = excluded.lon, accuracy_m = excluded.accuracy_m,
+    positioned_at = excluded.positioned_at, received_at = excluded.received_at
+where driver_position.positioned_at <= excluded.positioned_at;

@@ -1,0 +1,6 @@
+"""Composition root: the HTTP application around one runtime."""
+
+from __future__ import annotations
+
+from litestar import Litestar
+

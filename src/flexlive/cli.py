@@ -1,0 +1,146 @@
+"""The command line: serve | demo | migrate | seed | token | doctor. Every command says what to do when it cannot."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+from uuid import UUID
+
+from cyclopts import App, Parameter
+from rich.console import Console
+
+from flexlive import doctor as doctor_checks
+from flexlive import operations, serving
+from flexlive import settings as settings_module
+from flexlive.domain.errors import FlexliveError
+from flexlive.lab.options import DemoError, DemoOptions
+from flexlive.settings import Settings, SettingsError
+from flexlive.storage.errors import DatabaseSetupError
+
+cli = App(name="flexlive", help="Open backend for same-day delivery from local stores by gig drivers.")
+seed_cli = App(name="seed", help="Fill a database with something to work with.")
+token_cli = App(name="token", help="Issue a token and print it, once.")
+cli.command(seed_cli)
+cli.command(token_cli)
+
+_DEMO = DemoOptions()
+DatabaseUrl = Annotated[
+    str | None, Parameter(name="--database-url", help="PostgreSQL 15-18; without it an embedded one is started.")
+]
+
+
+def main() -> None:
+    """Entry point: expected failures become one line on stderr and exit code 2."""
+    try:
+        sys.exit(cli(result_action="return_int_as_exit_code_else_zero"))
+    except (SettingsError, DatabaseSetupError, FlexliveError, DemoError, serving.StartError) as error:
+        Console(stderr=True).print(f"[bold red]flexlive:[/] {error}", highlight=False)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _settings(**overrides: object) -> Settings:
+    return settings_module.load(os.environ, **overrides)
+
+
+@cli.command
+def serve(
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    database_url: DatabaseUrl = None,
+    public_url: str | None = None,
+    time_scale: float | None = None,
+) -> None:
+    """Run the server until Ctrl-C or SIGTERM. Migrates first; every setting is also a FLEXLIVE_ variable."""
+    serving.serve(
+        _settings(host=host, port=port, database_url=database_url, public_url=public_url, time_scale=time_scale)
+    )
+
+
+@cli.command
+def migrate(*, database_url: DatabaseUrl = None) -> None:
+    """Bring the database to this version's schema; safe to run by several starters at once."""
+    applied = asyncio.run(operations.migrate(_settings(database_url=database_url)))
+    Console().print("\n".join(f"applied {name}" for name in applied) or "nothing to do: the schema is current")
+
+
+@seed_cli.command(name="pilot-malls")
+def seed_pilot_malls(*, database_url: DatabaseUrl = None, always_open: bool = False) -> None:
+    """Create the three pilot malls (Las Vegas, Chandler, Tysons) with stores, merchants and service levels."""
+    asyncio.run(operations.seed_pilot_malls(_settings(database_url=database_url), always_open=always_open))
+
+
+@token_cli.command(name="ops")
+def token_ops(*, database_url: DatabaseUrl = None, ttl_hours: int = 24) -> None:
+    """A deployment-wide operations token."""
+    sys.stdout.write(asyncio.run(operations.ops_token(_settings(database_url=database_url), ttl_hours)) + "\n")
+
+
+@token_cli.command(name="driver")
+def token_driver(market_id: str, driver_id: UUID, *, database_url: DatabaseUrl = None, ttl_hours: int = 12) -> None:
+    """An access token of one driver, for trying the socket by hand."""
+    settings = _settings(database_url=database_url)
+    sys.stdout.write(asyncio.run(operations.driver_token(settings, market_id, driver_id, ttl_hours)) + "\n")
+
+
+@cli.command
+def doctor(*, database_url: DatabaseUrl = None) -> int:
+    """Check this machine and this installation; the exit code counts what is broken."""
+    return asyncio.run(doctor_checks.run(_settings(database_url=database_url), Console()))
+
+
+@cli.command
+def demo(
+    *,
+    drivers: int = _DEMO.drivers,
+    orders: int = _DEMO.orders,
+    seconds: float = _DEMO.seconds,
+    seed: int = _DEMO.seed,
+    speed: float = _DEMO.speed,
+    port: int = _DEMO.port,
+    database_url: DatabaseUrl = None,
+    json: Path | None = None,
+    serve: bool = False,
+    day: Path | None = None,
+    window: str | None = None,
+    view: Literal["auto", "live", "plain"] = "auto",
+) -> int:
+    """Everything at once: a database, the server, drivers, merchants and customers, then a summary.
+
+    Parameters
+    ----------
+    drivers: simulated drivers over real WebSockets.
+    orders: orders placed over HTTP.
+    seconds: how long ordering lasts; afterwards the run drains.
+    seed: same seed, same orders.
+    speed: how many times faster than life.
+    port: of the server; 0 takes a free one.
+    database_url: PostgreSQL 15-18; without it an embedded one is started.
+    json: write the summary there as JSON.
+    serve: keep everything running after the summary until Ctrl-C.
+    day: folder of a recorded day (mdrplib format) to play instead of random orders.
+    window: HH:MM-HH:MM of the operating day.
+    view: live picture, plain lines, or whichever fits the terminal.
+    """
+    from flexlive.lab import demo as lab_demo  # a server never needs the lab's libraries
+
+    options = DemoOptions(
+        drivers=drivers,
+        orders=orders,
+        seconds=seconds,
+        seed=seed,
+        speed=speed,
+        port=port,
+        database_url=database_url or _settings().database_url,
+        json_path=json,
+        serve=serve,
+        day=day,
+        window=window,
+        view=view,
+    )
+    return lab_demo.run(options)

@@ -1,0 +1,37 @@
+"""What `flexlive demo` may be asked for. Imports nothing heavy: the command line reads its defaults here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoOptions:
+    """One play.
+
+    drivers, orders: how many (a recorded day brings its own). seconds: wall length of ordering (a recorded day's window
+    divided by speed). speed: policy seconds per wall second. port: 0 takes a free one; a taken default port gives way.
+    window: HH:MM-HH:MM of the operating day. drain_seconds_max: how long unfinished orders are waited for.
+    """
+
+    drivers: int = 60
+    orders: int = 40
+    seconds: float = 45.0
+    seed: int = 1
+    speed: float = 60.0
+    port: int = 8000
+    database_url: str | None = None
+    json_path: Path | None = None
+    serve: bool = False
+    day: Path | None = None
+    window: str | None = None
+    view: Literal["auto", "live", "plain"] = "auto"
+    drain_seconds_max: float = 150.0
+    location_seconds: float = 2.0
+    start_seconds_max: float = 60.0
+
+
+class DemoError(Exception):
+    """The demo cannot be played; str() says why and what to do."""

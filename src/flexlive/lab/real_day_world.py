@@ -1,0 +1,107 @@
+"""A recorded day's city, created through the operations API: one market, a street site and a counter per restaurant."""
+
+from __future__ import annotations
+
+import asyncio
+
+from flexlive.domain.markets import MarketPolicy
+from flexlive.domain.sites import ALWAYS_OPEN
+from flexlive.lab.geo import Place, offset
+from flexlive.lab.ops_client import OpsClient
+from flexlive.lab.real_day import RealDay, Restaurant
+from flexlive.lab.world import World, WorldSite, WorldStore
+from flexlive.protocol import ops
+
+# The set gives metres around an origin of its own; any place far from the poles will do.
+ORIGIN = Place(36.10, -115.20)
+MARKET_ID = "recorded-day"
+OFFER_TYPE = "retail_delivery"
+SERVICE_LEVEL = "express"
+REQUESTS_AT_ONCE_MAX = 8
+
+
+def place_of(x_m: float, y_m: float) -> Place:
+    """Metres of the set as degrees."""
+    return offset(ORIGIN, x_m, y_m)
+
+
+def market_of(day: RealDay) -> ops.CreateMarket:
+    """The day's own speed and visit times, so that estimates speak of the same city."""
+    parameters = day.parameters
+    return ops.CreateMarket(
+        market_id=MARKET_ID,
+        name=f"Recorded day {day.name}",
+        time_zone="America/Los_Angeles",
+        policy=MarketPolicy(
+            travel_speed_mps=parameters.metres_per_minute / 60,
+            detour_factor=1.0,
+            service_site_seconds=parameters.pickup_service_minutes * 60,
+            service_door_seconds=parameters.dropoff_service_minutes * 60,
+        ),
+    )
+
+
+async def build_world(client: OpsClient, day: RealDay) -> World:
+    """Creates everything and returns what orders and drivers will need. Raises DemoError."""
+    await client.create_market(market_of(day))
+    await client.put_offer_type(MARKET_ID, OFFER_TYPE, ops.PutOfferType(name="Retail delivery"))
+    promise_seconds = int(day.parameters.maximum_click_to_door_minutes * 60)
+    level = ops.PutServiceLevel(shape="on_demand", promise_seconds=promise_seconds)
+    await client.put_service_level(MARKET_ID, SERVICE_LEVEL, level)
+    merchant = await client.create_merchant(ops.CreateMerchant(name=f"Street shops of {day.name}"))
+    gate = asyncio.Semaphore(REQUESTS_AT_ONCE_MAX)
+    # Only restaurants that will be ordered from need to exist.
+    used = {order.restaurant for order in day.orders}
+    async with asyncio.TaskGroup() as group:
+        tasks = [
+            group.create_task(_shop(client, gate, merchant, restaurant))
+            for restaurant in day.restaurants
+            if restaurant.restaurant in used
+        ]
+    pairs = [task.result() for task in tasks]
+    return World(sites=tuple(site for site, _ in pairs), stores=tuple(store for _, store in pairs))
+
+
+async def _shop(
+    client: OpsClient, gate: asyncio.Semaphore, merchant: ops.MerchantCreated, restaurant: Restaurant
+) -> tuple[WorldSite, WorldStore]:
+    place, name = place_of(restaurant.x_m, restaurant.y_m), f"Shop {restaurant.restaurant}"
+    async with gate:
+        site = await client.create_site(
+            MARKET_ID,
+            ops.CreateSite(
+                kind="store",
+                name=name,
+                address=f"{name}, recorded street",
+                lat=place.lat,
+                lon=place.lon,
+                entrance=ops.Entrance("Door", place.lat, place.lon),
+                hours=ALWAYS_OPEN,
+            ),
+        )
+        store = await client.create_store(
+            MARKET_ID,
+            ops.CreateStore(
+                merchant_id=merchant.merchant_id,
+                site_id=site.site_id,
+                external_store_id=restaurant.restaurant,
+                name=name,
+                hours=ALWAYS_OPEN,
+            ),
+        )
+        await client.put_participation(
+            MARKET_ID,
+            ops.PutParticipation(merchant_id=merchant.merchant_id, site_id=site.site_id, offer_type=OFFER_TYPE),
+        )
+    return (
+        WorldSite(market_id=MARKET_ID, site_id=site.site_id, name=name, place=place),
+        WorldStore(
+            market_id=MARKET_ID,
+            site_id=site.site_id,
+            store_id=store.store_id,
+            external_store_id=store.external_store_id,
+            name=name,
+            handoff_code=store.handoff_code,
+            api_key=merchant.api_key,
+        ),
+    )

@@ -1,0 +1,166 @@
+"""The result of a run as one value: counted on the clients' side, judged against the database."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from msgspec import Struct
+
+from flexlive.lab import cross_check
+from flexlive.lab.book import Book, OrderStory
+from flexlive.lab.cross_check import Committed, OpenOrder
+from flexlive.lab.fleet_messages import Finished, Tally
+from flexlive.lab.stats import Percentiles, percentiles
+
+TEXTS_MAX = 50
+
+
+class DayFigures(Struct, frozen=True, kw_only=True):
+    """In the minutes of the play (wall time × speed), over delivered orders."""
+
+    delivered_share: float | None
+    click_to_door_minutes: Percentiles
+    ready_to_pickup_minutes: Percentiles
+
+
+class Summary(Struct, frozen=True, kw_only=True):
+    """What `--json` writes. *_ms: milliseconds of the wall clock; violations: broken invariants in words."""
+
+    scenario: str
+    ok: bool
+    drivers: int
+    orders_created: int
+    offers_opened: int
+    offers_shown: int
+    offers_accepted: int
+    orders_accepted: int
+    accepts_refused: int
+    refusals: dict[str, int]
+    double_accepts: int
+    deliveries_delivered: int
+    orders_open: int
+    open_orders: tuple[str, ...]
+    offer_push_ms: Percentiles
+    accept_ms: Percentiles
+    order_to_accept_ms: Percentiles
+    first_offer_seconds: float | None
+    facts: int
+    tracking_events: int
+    tracking_holes: int
+    reconnects: int
+    day: DayFigures
+    errors: int
+    error_texts: tuple[str, ...]
+    violation_count: int
+    violations: tuple[str, ...]
+    seed: int
+    speed: float
+    wall_seconds: float
+
+
+@dataclass(slots=True)
+class Samples:
+    """Everything the fleet's tallies brought, added up."""
+
+    last: Tally | None = None
+    push_ms: list[float] = field(default_factory=list[float])
+    accept_ms: list[float] = field(default_factory=list[float])
+
+    def add(self, tally: Tally) -> None:
+        self.last = tally
+        self.push_ms += tally.push_ms
+        self.accept_ms += tally.accept_ms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFacts:
+    """What the run was."""
+
+    scenario: str
+    drivers: int
+    seed: int
+    speed: float
+    wall_seconds: float
+    first_offer_seconds: float | None
+    page_reconnects: int
+
+
+def summarise(run: RunFacts, book: Book, samples: Samples, finished: Finished, committed: Committed) -> Summary:
+    """Counts, percentiles and verdict."""
+    doubles = cross_check.double_accepts(finished)
+    still_open = cross_check.open_orders(committed, book)
+    holes = cross_check.tracking_holes(committed, book)
+    violations = _violations(book, finished, committed, doubles, still_open, holes)
+    tally, created = samples.last, book.created
+    errors = book.troubles.count + (tally.errors if tally else 0)
+    pages = [order.page for order in created if order.page is not None]
+    return Summary(
+        scenario=run.scenario,
+        ok=not violations and not finished.violation_count and not errors,
+        drivers=run.drivers,
+        orders_created=len(created),
+        offers_opened=len(finished.offers_seen),
+        offers_shown=tally.offers_shown if tally else 0,
+        offers_accepted=len(finished.wins),
+        orders_accepted=sum(order.accepted_at is not None for order in created),
+        accepts_refused=sum(tally.accepts_refused.values()) if tally else 0,
+        refusals=tally.accepts_refused if tally else {},
+        double_accepts=len(doubles),
+        deliveries_delivered=len(finished.delivered),
+        orders_open=len(still_open),
+        open_orders=tuple(f"{o.external_delivery_id} {o.status}: {o.why}" for o in still_open[:TEXTS_MAX]),
+        offer_push_ms=percentiles(samples.push_ms),
+        accept_ms=percentiles(samples.accept_ms),
+        order_to_accept_ms=percentiles(
+            (o.accepted_at - o.intended_at) * 1000 for o in created if o.accepted_at is not None
+        ),
+        first_offer_seconds=run.first_offer_seconds,
+        facts=tally.facts if tally else 0,
+        tracking_events=sum(page.facts + page.stated for page in pages),
+        tracking_holes=holes,
+        reconnects=(tally.reconnects if tally else 0) + run.page_reconnects,
+        day=day_figures(created, run.speed),
+        errors=errors,
+        error_texts=tuple(book.troubles.texts[:TEXTS_MAX]),
+        violation_count=len(violations) + finished.violation_count,
+        violations=tuple((violations + list(finished.violations))[:TEXTS_MAX]),
+        seed=run.seed,
+        speed=run.speed,
+        wall_seconds=round(run.wall_seconds, 1),
+    )
+
+
+def day_figures(orders: Sequence[OrderStory], speed: float) -> DayFigures:
+    """click to door: placed → delivered. ready to pick-up: ready → left the counter."""
+    minutes = speed / 60
+    delivered = [o for o in orders if o.delivered_at is not None]
+    return DayFigures(
+        delivered_share=round(len(delivered) / len(orders), 4) if orders else None,
+        click_to_door_minutes=percentiles(
+            (o.delivered_at - o.intended_at) * minutes for o in delivered if o.delivered_at
+        ),
+        ready_to_pickup_minutes=percentiles(
+            (o.picked_up_at - o.ready_at) * minutes for o in delivered if o.picked_up_at
+        ),
+    )
+
+
+def _violations(
+    book: Book,
+    finished: Finished,
+    committed: Committed,
+    doubles: list[str],
+    still_open: list[OpenOrder],
+    holes: int,
+) -> list[str]:
+    return [
+        *doubles,
+        *cross_check.unbacked_wins(finished, committed),
+        *cross_check.delivered_apart(finished, committed, book),
+        *cross_check.lost_orders(committed, book),
+        *cross_check.page_findings(committed, book),
+        *([f"{holes} tracking facts never reached their page"] if holes else []),
+        *(f"{o.external_delivery_id} {o.status}: {o.why}" for o in still_open if not o.legal),
+        *(f"audit {f.check} in {f.market_id}: {f.row}" for f in committed.findings),
+    ]

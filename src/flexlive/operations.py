@@ -1,0 +1,51 @@
+"""What the command line does to a database without serving: migrate, seed, issue tokens."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from uuid import UUID
+
+from flexlive.domain.errors import ErrorCode, FlexliveError
+from flexlive.runtime import open_context
+from flexlive.services import seeds, tokens
+from flexlive.services.context import Context
+from flexlive.services.seeds import SeedReport
+from flexlive.serving import database
+from flexlive.settings import Settings
+from flexlive.storage import drivers, migrations
+
+
+async def migrate(settings: Settings) -> list[str]:
+    """Names of the migrations applied now."""
+    async with database(settings) as dsn:
+        return await migrations.migrate(dsn)
+
+
+async def seed_pilot_malls(settings: Settings, *, always_open: bool) -> SeedReport:
+    """Idempotent; API keys are in the report only for merchants created now."""
+    async with _migrated(settings) as ctx:
+        return await seeds.pilot_malls(ctx, always_open=always_open)
+
+
+async def ops_token(settings: Settings, ttl_hours: int) -> str:
+    async with _migrated(settings) as ctx:
+        return (await tokens.issue_ops_token(ctx, timedelta(hours=ttl_hours))).token
+
+
+async def driver_token(settings: Settings, market_id: str, driver_id: UUID, ttl_hours: int) -> str:
+    """Raises FlexliveError(not_found) for a driver the market does not have."""
+    async with _migrated(settings) as ctx, ctx.pool.acquire() as conn:
+        if not await drivers.snapshots(conn, market_id, [driver_id]):
+            raise FlexliveError(ErrorCode.NOT_FOUND, f"no driver {driver_id} in market {market_id}")
+        [issued] = await tokens.issue_driver_tokens(conn, ctx, market_id, [driver_id], timedelta(hours=ttl_hours))
+        return issued.token
+
+
+@asynccontextmanager
+async def _migrated(settings: Settings) -> AsyncGenerator[Context]:
+    async with database(settings) as dsn:
+        await migrations.migrate(dsn)
+        async with open_context(settings, dsn) as ctx:
+            yield ctx

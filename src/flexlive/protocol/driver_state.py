@@ -1,0 +1,99 @@
+"""What a driver knows, built from server frames. Applying a fact twice, or after a snapshot that already has it,
+changes nothing in the end."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from msgspec.structs import replace
+
+from flexlive.protocol.server_frames import (
+    DeliveryUpdate,
+    FactMessage,
+    Notice,
+    OfferDecided,
+    OfferGone,
+    OfferOpen,
+    OfferUpdate,
+    Result,
+    RouteUpdate,
+    Skip,
+    Snapshot,
+)
+from flexlive.protocol.views import OfferView, RouteView
+
+OFFER_SETTLED_CODES = frozenset({"won", "taken", "lost", "expired", "withdrawn"})
+"""Answers to offer.accept after which the offer is no longer on this driver's board."""
+
+
+class DriverState:
+    """offers: those to be had. routes: the active ones. inbox_seq: the last inbox row seen."""
+
+    __slots__ = ("_delivery_versions", "inbox_seq", "offers", "presence", "routes")
+
+    def __init__(self) -> None:
+        self.offers: dict[UUID, OfferView] = {}
+        self.routes: dict[UUID, RouteView] = {}
+        self.presence = "offline"
+        self.inbox_seq = 0
+        self._delivery_versions: dict[UUID, int] = {}
+
+    def replace(self, snapshot: Snapshot) -> None:
+        """A snapshot is everything: what it does not mention is gone."""
+        self.offers = {offer.offer_id: offer for offer in snapshot.offers}
+        self.routes = {route.route_id: route for route in snapshot.routes if route.status == "active"}
+        self.presence = snapshot.presence
+        self._delivery_versions.clear()
+        for item in snapshot.inbox:
+            self.inbox_seq = max(self.inbox_seq, item.inbox_seq)
+
+    def apply(self, fact: FactMessage) -> None:
+        match fact:
+            case OfferOpen() | OfferUpdate():
+                known = self.offers.get(fact.offer_id)
+                if known is None or known.offer_version <= fact.offer_version:
+                    self.offers[fact.offer_id] = fact
+            case OfferGone() | OfferDecided():
+                self.offers.pop(fact.offer_id, None)
+            case RouteUpdate():
+                self._apply_route(fact)
+            case DeliveryUpdate():
+                self._apply_delivery(fact)
+            case Notice() | Skip():
+                pass
+
+    def accept_answered(self, offer_id: UUID, result: Result) -> None:
+        """The answer to this driver's own accept settles the offer before any fact does."""
+        if result.code in OFFER_SETTLED_CODES:
+            self.offers.pop(offer_id, None)
+
+    def decline_answered(self, offer_id: UUID, result: Result) -> None:
+        if result.ok:
+            self.offers.pop(offer_id, None)
+
+    def _apply_route(self, fact: RouteUpdate) -> None:
+        known = self.routes.get(fact.route_id)
+        if known is not None and known.version > fact.version:
+            return
+        if fact.status == "active":
+            self.routes[fact.route_id] = fact
+        else:
+            self.routes.pop(fact.route_id, None)
+
+    def _apply_delivery(self, fact: DeliveryUpdate) -> None:
+        if self._delivery_versions.get(fact.delivery_id, 0) > fact.version:
+            return
+        for route_id, route in self.routes.items():
+            stops = tuple(
+                replace(
+                    stop,
+                    deliveries=tuple(
+                        replace(delivery, status=fact.status) if delivery.delivery_id == fact.delivery_id else delivery
+                        for delivery in stop.deliveries
+                    ),
+                )
+                for stop in route.stops
+            )
+            if stops != route.stops:
+                self.routes[route_id] = replace(route, stops=stops)
+                self._delivery_versions[fact.delivery_id] = fact.version

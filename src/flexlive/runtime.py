@@ -1,0 +1,187 @@
+"""The parts of one server process and the order in which they come and go."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, Final
+from uuid import UUID
+
+import structlog
+import uuid_utils.compat
+
+from flexlive.markets_runtime import MarketsRuntime
+from flexlive.realtime.board import Board
+from flexlive.realtime.buses.memory import MemoryBus
+from flexlive.realtime.fact_router import FactRouter
+from flexlive.realtime.hub import Hub
+from flexlive.realtime.legs import Legs
+from flexlive.realtime.presence import Presence
+from flexlive.realtime.sessions import SessionStore
+from flexlive.services import offers
+from flexlive.services.context import Context
+from flexlive.services.offers import AcceptItem
+from flexlive.services.rules import RulesCache
+from flexlive.settings import Settings
+from flexlive.storage import migrations
+from flexlive.storage.group_commit import GroupCommit
+from flexlive.storage.pool import close_pool, open_connection, open_pool
+from flexlive.web.driver_socket import DriverGateway
+from flexlive.workers.dispatcher import Dispatcher
+from flexlive.workers.location_writer import LocationWriter
+from flexlive.workers.relay import Relay
+from flexlive.workers.sweeper import Sweeper
+
+TASKS_STOP_SECONDS_MAX: Final = 5.0
+_log = structlog.get_logger()
+
+
+def _clock() -> datetime:
+    return datetime.now(UTC)
+
+
+def _new_id() -> UUID:
+    return uuid_utils.compat.uuid7()
+
+
+def _new_secret() -> str:
+    return secrets.token_urlsafe(32)
+
+
+class Tasks:
+    """Work beside the request that asked for it; waited for when the process stops."""
+
+    def __init__(self) -> None:
+        self._running: set[asyncio.Task[Any]] = set()
+
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> None:
+        task = asyncio.create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def stop(self) -> None:
+        if self._running:
+            _, late = await asyncio.wait(self._running, timeout=TASKS_STOP_SECONDS_MAX)
+            for task in late:
+                task.cancel()
+
+
+@asynccontextmanager
+async def open_context(settings: Settings, dsn: str) -> AsyncGenerator[Context]:
+    """A context for use cases outside a server: nothing is woken by a commit, servers learn by polling."""
+    pool = await open_pool(dsn, settings.pool)
+    tasks = Tasks()
+    group_commit: GroupCommit[AcceptItem, bytes] = GroupCommit(settings.group_commit)
+    try:
+        async with open_connection(dsn, settings.pool) as conn:
+            epoch = await migrations.ensure_deployment(conn, _new_id(), _clock())
+        ctx = Context(
+            pool=pool,
+            rules=RulesCache(settings.time_scale),
+            presence=Presence(),
+            legs=Legs(),
+            bus=MemoryBus(),
+            group_commit=group_commit,
+            clock=_clock,
+            monotonic=time.monotonic,
+            new_id=_new_id,
+            new_secret=_new_secret,
+            committed=lambda market_id: None,  # noqa: ARG005
+            market_ready=_nothing_to_wait_for,
+            spawn=tasks.spawn,
+            epoch=epoch,
+            public_url=settings.url,
+            time_scale=settings.time_scale,
+        )
+        group_commit.bind(lambda market_id, items: offers.commit_accepts(ctx, market_id, items))
+        yield ctx
+    finally:
+        await group_commit.close()
+        await tasks.stop()
+        await close_pool(pool, settings.pool)
+
+
+async def _nothing_to_wait_for(market_id: str) -> None:  # noqa: ARG001
+    return
+
+
+class Runtime:
+    """Everything that runs in one server process. on_replaced: called when the database turns out to be another one
+    (a restore under a running server); the process must end and start again."""
+
+    def __init__(self, settings: Settings, base: Context, on_replaced: Callable[[], None]) -> None:
+        holder = _new_id().hex
+        self.hub = Hub(asyncio.get_running_loop().call_soon)
+        self.board = Board(self.hub)
+        self.sessions = SessionStore(
+            self.hub, self.board, epoch=_new_id().hex, now=time.monotonic, new_sid=_new_secret
+        )
+        self._tasks = Tasks()
+        self.ctx = replace(
+            base,
+            committed=self._committed,
+            market_ready=self._market_ready,
+            spawn=self._tasks.spawn,
+        )
+        base.group_commit.bind(lambda market_id, items: offers.commit_accepts(self.ctx, market_id, items))
+        self.relay = Relay(self.ctx.pool, self.ctx.bus, holder, settings.relay)
+        self.dispatcher = Dispatcher(self.ctx, holder, settings.dispatcher)
+        self.sweeper = Sweeper(self.ctx, holder, settings.sweeper)
+        self.markets = MarketsRuntime(
+            self.ctx,
+            self.hub,
+            self.board,
+            FactRouter(self.hub, self.board, self.sessions, _clock),
+            self.relay,
+            self.dispatcher,
+            self.sweeper,
+            on_replaced,
+        )
+        self.gateway = DriverGateway(self.ctx, self.hub, self.board, self.sessions, settings.gateway)
+        self._writer = LocationWriter(self.ctx, settings.location_writer)
+        self._loops: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Facts flow and boards are filled when this returns."""
+        await self.ctx.bus.start()
+        await self.markets.start()
+        self._loops = [
+            asyncio.create_task(work, name=name)
+            for name, work in (
+                ("location-writer", self._writer.run()),
+                ("markets", self.markets.run()),
+                ("gateway", self.gateway.run()),
+            )
+        ]
+
+    async def stop(self) -> None:
+        """After the sockets are drained: decisions first, then what was submitted, then the relay with the rest."""
+        await self.dispatcher.stop()
+        await self.sweeper.stop()
+        for task in self._loops:
+            task.cancel()
+        await asyncio.gather(*self._loops, return_exceptions=True)
+        await self.ctx.group_commit.close()
+        await self._tasks.stop()
+        await self.relay.stop()
+        await self.markets.stop()
+        await self.ctx.bus.stop()
+
+    @property
+    def healthy(self) -> bool:
+        """Whether facts flow to this process."""
+        return self.markets.flowing and all(not task.done() for task in self._loops)
+
+    def _committed(self, market_id: str) -> None:
+        self.relay.wake(market_id)
+        if not self.markets.knows(market_id):
+            self._tasks.spawn(self.markets.ensure(market_id))
+
+    async def _market_ready(self, market_id: str) -> None:
+        await self.markets.ensure(market_id)
+

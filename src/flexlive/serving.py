@@ -1,0 +1,146 @@
+"""`flexlive serve`: the database, the event loop, the listening socket, signals, and an orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import resource
+import signal
+import socket
+import sys
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Final
+
+import structlog
+import uvicorn
+
+from flexlive.app import create_app, drain
+from flexlive.settings import Settings
+from flexlive.storage import migrations
+from flexlive.storage.embedded import EmbeddedOptions, EmbeddedPostgres
+from flexlive.web.frame_transport import UVICORN_OPTIONS, FrameTransportProtocol
+from flexlive.web.listening import listen
+
+SHUTDOWN_SECONDS_MAX: Final = 10
+_log = structlog.get_logger()
+
+
+class StartError(Exception):
+    """The server cannot start; str() says what to do."""
+
+
+def serve(settings: Settings) -> None:
+    """Run until SIGINT or SIGTERM."""
+    configure_logging(settings)
+    _raise_descriptor_limit()
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_serve(settings))
+
+
+@asynccontextmanager
+async def database(settings: Settings) -> AsyncGenerator[str]:
+    """The dsn of the configured database, or of an embedded one that lives as long as the block."""
+    if settings.database_url is not None:
+        yield settings.database_url
+        return
+    async with EmbeddedPostgres(EmbeddedOptions(data_dir=settings.data_dir / "postgres")) as postgres:
+        yield postgres.dsn
+
+
+async def _serve(settings: Settings) -> None:
+    # Before the database: an address in use should cost nobody a database start.
+    listener = _listen(settings)
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    try:
+        async with database(settings) as dsn:
+            for name in await migrations.migrate(dsn):
+                _log.info("migration_applied", name=name)
+            if not stop.is_set():
+                await _serve_http(settings, dsn, listener, stop)
+    finally:
+        listener.close()
+
+
+async def _serve_http(settings: Settings, dsn: str, listener: socket.socket, stop: asyncio.Event) -> None:
+    app = create_app(settings, dsn, stop.set)
+    config = uvicorn.Config(
+        app,
+        ws=FrameTransportProtocol,
+        http="httptools",
+        loop="none",
+        lifespan="on",
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS_MAX,
+        **UVICORN_OPTIONS,
+    )
+    server = _Server(config)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
+    if not serving.done():
+        # Sockets are told and closed in batches first; uvicorn alone would cut them all at once.
+        await drain(app)
+        server.should_exit = True
+    stopping.cancel()
+    await serving
+    if not server.started:
+        raise StartError("the server did not start; see the log above")
+
+
+class _Server(uvicorn.Server):
+    """Signals are ours: the order of draining is not uvicorn's."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield
+
+
+def _listen(settings: Settings) -> socket.socket:
+    try:
+        return listen(settings.host, settings.port, settings.listening)
+    except OSError as error:
+        raise StartError(
+            f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; "
+            "choose another port with --port or FLEXLIVE_PORT"
+        ) from error
+
+
+def configure_logging(settings: Settings) -> None:
+    """structlog for our own lines, the same level for those of libraries."""
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    logging.basicConfig(level=max(level, logging.WARNING), format="%(levelname)s %(name)s %(message)s")
+    renderer = (
+        structlog.processors.JSONRenderer()
+        if settings.log_format == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+def _raise_descriptor_limit() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop

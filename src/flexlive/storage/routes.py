@@ -1,0 +1,209 @@
+"""Routes as rows: stops, the deliveries and packages on board, check-ins, proofs."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from flexlive.storage.pool import Connection, Executor, Record
+from flexlive.storage.queries import load
+
+_sql = load("routes")
+
+
+@dataclass(frozen=True, slots=True)
+class NewStop:
+    """One planned stop of a new route."""
+
+    stop_id: UUID
+    route_id: UUID
+    sequence: int
+    kind: str
+    site_id: UUID | None
+    store_id: UUID | None
+    delivery_ids: tuple[UUID, ...]
+    lat: float
+    lon: float
+    geofence_radius_m: int
+
+
+@dataclass(frozen=True, slots=True)
+class RouteSheet:
+    """A route with everything its driver may see, as rows: stops in order, deliveries, packages by delivery."""
+
+    route: Record
+    stops: tuple[Record, ...]
+    deliveries: dict[UUID, Record]
+    packages: dict[UUID, tuple[Record, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewCheckIn:
+    """Evidence of an arrival. Degrees, metres, aware UTC."""
+
+    stop_id: UUID
+    driver_id: UUID
+    method: str
+    occurred_at: datetime
+    received_at: datetime
+    lat: float | None = None
+    lon: float | None = None
+    accuracy_m: float | None = None
+    distance_m: float | None = None
+
+
+async def insert_stops(conn: Connection, market_id: str, stops: Sequence[NewStop]) -> None:
+    await conn.execute(
+        *_sql.insert_stops.bind(
+            market_id=market_id,
+            stop_ids=[stop.stop_id for stop in stops],
+            route_ids=[stop.route_id for stop in stops],
+            sequences=[stop.sequence for stop in stops],
+            kinds=[stop.kind for stop in stops],
+            site_ids=[stop.site_id for stop in stops],
+            store_ids=[stop.store_id for stop in stops],
+            delivery_ids=["{" + ",".join(str(d) for d in stop.delivery_ids) + "}" for stop in stops],
+            lats=[stop.lat for stop in stops],
+            lons=[stop.lon for stop in stops],
+            radii_m=[stop.geofence_radius_m for stop in stops],
+        )
+    )
+
+
+async def sheets(conn: Executor, market_id: str, route_ids: Sequence[UUID]) -> list[RouteSheet]:
+    """These routes, whole; in the order asked for, unknown ones left out."""
+    if not route_ids:
+        return []
+    routes = await conn.fetch(*_sql.routes.bind(market_id=market_id, route_ids=route_ids))
+    found = {sheet.route["route_id"]: sheet for sheet in await _fill(conn, market_id, routes)}
+    return [found[route_id] for route_id in route_ids if route_id in found]
+
+
+async def active(conn: Executor, market_id: str, driver_ids: Sequence[UUID]) -> list[RouteSheet]:
+    """The active routes of these drivers, whole."""
+    routes = await conn.fetch(*_sql.active_routes.bind(market_id=market_id, driver_ids=driver_ids))
+    return await _fill(conn, market_id, routes)
+
+
+async def all_active(conn: Executor, market_id: str) -> list[RouteSheet]:
+    """Every active route of the market, whole; for a process that starts."""
+    return await _fill(conn, market_id, await conn.fetch(*_sql.all_active_routes.bind(market_id=market_id)))
+
+
+async def _fill(conn: Executor, market_id: str, routes: Sequence[Record]) -> list[RouteSheet]:
+    route_ids: list[UUID] = [route["route_id"] for route in routes]
+    if not route_ids:
+        return []
+    stops: defaultdict[UUID, list[Record]] = defaultdict(list)
+    for stop in await conn.fetch(*_sql.stops.bind(market_id=market_id, route_ids=route_ids)):
+        stops[stop["route_id"]].append(stop)
+    deliveries: defaultdict[UUID, dict[UUID, Record]] = defaultdict(dict)
+    for delivery in await conn.fetch(*_sql.route_deliveries.bind(market_id=market_id, route_ids=route_ids)):
+        deliveries[delivery["route_id"]][delivery["delivery_id"]] = delivery
+    packages: defaultdict[UUID, list[Record]] = defaultdict(list)
+    for package in await conn.fetch(*_sql.route_packages.bind(market_id=market_id, route_ids=route_ids)):
+        packages[package["delivery_id"]].append(package)
+    return [
+        RouteSheet(
+            route=route,
+            stops=tuple(stops[route["route_id"]]),
+            deliveries=deliveries[route["route_id"]],
+            packages={delivery_id: tuple(packages[delivery_id]) for delivery_id in deliveries[route["route_id"]]},
+        )
+        for route in routes
+    ]
+
+
+async def of_stop(conn: Connection, market_id: str, stop_id: UUID) -> tuple[UUID, UUID] | None:
+    """(route_id, driver_id) of a stop."""
+    row = await conn.fetchrow(*_sql.route_of_stop.bind(market_id=market_id, stop_id=stop_id))
+    return None if row is None else (row["route_id"], row["driver_id"])
+
+
+async def of_delivery(conn: Connection, market_id: str, delivery_id: UUID) -> tuple[UUID, UUID] | None:
+    """(route_id, driver_id) a delivery is on."""
+    row = await conn.fetchrow(*_sql.route_of_delivery.bind(market_id=market_id, delivery_id=delivery_id))
+    return None if row is None else (row["route_id"], row["driver_id"])
+
+
+async def lock(conn: Connection, market_id: str, route_id: UUID) -> Record | None:
+    """Lock the route's deliveries, then the route; the row carries db_now read after the lock."""
+    await conn.fetch(*_sql.lock_route_deliveries.bind(market_id=market_id, route_id=route_id))
+    return await conn.fetchrow(*_sql.lock_route.bind(market_id=market_id, route_id=route_id))
+
+
+async def move(
+    conn: Connection, market_id: str, delivery_ids: Sequence[UUID], status: str, sources: Sequence[str], at: datetime
+) -> list[Record]:
+    """Move those deliveries that are in one of `sources`; returns the moved with status, readiness, version."""
+    return await conn.fetch(
+        *_sql.move_deliveries.bind(
+            market_id=market_id, delivery_ids=delivery_ids, status=status, sources=sources, status_at=at
+        )
+    )
+
+
+async def set_readiness(
+    conn: Connection, market_id: str, delivery_ids: Sequence[UUID], readiness: str, sources: Sequence[str]
+) -> list[Record]:
+    return await conn.fetch(
+        *_sql.set_readiness.bind(market_id=market_id, delivery_ids=delivery_ids, readiness=readiness, sources=sources)
+    )
+
+
+async def mark_stop(
+    conn: Connection,
+    market_id: str,
+    stop_id: UUID,
+    status: str,
+    *,
+    departed_at: datetime | None = None,
+    arrived_at: datetime | None = None,
+    done_at: datetime | None = None,
+) -> None:
+    await conn.fetchrow(
+        *_sql.mark_stop.bind(
+            market_id=market_id,
+            stop_id=stop_id,
+            status=status,
+            departed_at=departed_at,
+            arrived_at=arrived_at,
+            done_at=done_at,
+        )
+    )
+
+
+async def advance(conn: Connection, market_id: str, route_id: UUID) -> None:
+    """Every change a driver sees is a new version of the route."""
+    await conn.fetchrow(*_sql.advance_route.bind(market_id=market_id, route_id=route_id))
+
+
+async def end(conn: Connection, market_id: str, route_id: UUID, status: str, at: datetime) -> bool:
+    row = await conn.fetchrow(*_sql.end_route.bind(market_id=market_id, route_id=route_id, status=status, ended_at=at))
+    return row is not None
+
+
+async def insert_check_in(conn: Connection, market_id: str, check_in: NewCheckIn) -> None:
+    await conn.execute(
+        *_sql.insert_check_in.bind(
+            market_id=market_id,
+            stop_id=check_in.stop_id,
+            driver_id=check_in.driver_id,
+            method=check_in.method,
+            occurred_at=check_in.occurred_at,
+            received_at=check_in.received_at,
+            lat=check_in.lat,
+            lon=check_in.lon,
+            accuracy_m=check_in.accuracy_m,
+            distance_m=check_in.distance_m,
+        )
+    )
+
+
+async def stop_codes(conn: Connection, market_id: str, stop_id: UUID) -> tuple[str | None, str | None]:
+    """(check-in code of the site, hand-off code of the store) of a stop."""
+    row = await conn.fetchrow(*_sql.stop_codes.bind(market_id=market_id, stop_id=stop_id))
+    return (None, None) if row is None else (row["check_in_code"], row["handoff_code"])

@@ -1,0 +1,53 @@
+"""What handlers are handed: the context and the hub, which the composition root puts into the app's state."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeAlias
+
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.params import Dependency
+
+from flexlive.realtime.hub import Hub
+from flexlive.services.context import Context
+from flexlive.services.tokens import MerchantPrincipal, OpsPrincipal
+from flexlive.web.auth import merchant_of, ops_of
+from flexlive.web.errors import AnyRequest
+from flexlive.web.track_stream import TrackStreams
+
+Ctx: TypeAlias = Annotated[Context, Dependency(skip_validation=True)]
+FactHub: TypeAlias = Annotated[Hub, Dependency(skip_validation=True)]
+Streams: TypeAlias = Annotated[TrackStreams, Dependency(skip_validation=True)]
+Merchant: TypeAlias = Annotated[MerchantPrincipal, Dependency(skip_validation=True)]
+Ops: TypeAlias = Annotated[OpsPrincipal, Dependency(skip_validation=True)]
+
+
+def _ctx(state: State) -> Context:
+    return state.ctx
+
+
+def _hub(state: State) -> Hub:
+    return state.hub
+
+
+def _streams(state: State) -> TrackStreams:
+    return state.track_streams
+
+
+def _merchant(request: AnyRequest) -> MerchantPrincipal:
+    return merchant_of(request)
+
+
+def _ops(request: AnyRequest) -> OpsPrincipal:
+    return ops_of(request)
+
+
+dependencies = {
+    "ctx": Provide(_ctx, sync_to_thread=False),
+    "hub": Provide(_hub, sync_to_thread=False),
+    "streams": Provide(_streams, sync_to_thread=False),
+}
+"""For the Litestar app as a whole."""
+
+merchant_dependency = {"merchant": Provide(_merchant, sync_to_thread=False)}
+ops_dependency = {"ops": Provide(_ops, sync_to_thread=False)}

@@ -1,0 +1,37 @@
+"""The socket the server listens on."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListenOptions:
+    """send_buffer_bytes: the kernel's share per accepted socket, which inherits it (Linux doubles the number).
+
+    Without it the kernel swallows some 3.9 MB before a phone that reads nothing becomes visible to us.
+    """
+
+    send_buffer_bytes: int = 32 * 1024
+    backlog: int = 2048
+    reuse_port: bool = False
+
+
+def listen(host: str, port: int, options: ListenOptions | None = None) -> socket.socket:
+    """A bound, listening TCP socket; port 0 picks a free one. OSError when the address is taken."""
+    options = options or ListenOptions()
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if options.reuse_port:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, options.send_buffer_bytes)
+        listener.bind((host, port))
+        listener.listen(options.backlog)
+        listener.setblocking(False)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
