@@ -66,6 +66,7 @@ async def test_acknowledged_rows_survive_a_killed_postmaster(data_dir: Path) -> 
         found = await execute(dsn, "select array_agg(number) from row_kept")
         assert set(acknowledged) <= set(found)
         await asyncio.gather(*work)
+        assert "pre-existing shared memory block" not in (data_dir / "log").read_text()
     assert not any(embedded_process.processes_in(data_dir / "pgdata"))
 
 
@@ -96,6 +97,7 @@ async def test_after_kill_9_of_the_parent_the_next_start_ends_what_still_runs(da
             assert not alive(ready["pid"])
             assert postgres.dsn == ready["dsn"]
             assert await execute(postgres.dsn, "select number from row_kept") == 7
+        assert "not properly shut down" not in (data_dir / "log").read_text()
 
 
 @needs_proc

@@ -63,8 +63,16 @@ async def test_an_ordinary_user_runs_it_as_himself(open_folder: Path) -> None:
         assert (open_folder / "home").stat().st_mode & 0o777 == 0o700
 
 
+@pytest.fixture
+def groups_of_root() -> Iterator[None]:
+    groups = os.getgroups()
+    os.setgroups([*groups, 4])
+    yield
+    os.setgroups(groups)
+
+
 @needs_root
-async def test_root_hands_it_to_a_user_without_rights(open_folder: Path) -> None:
+async def test_root_hands_it_to_a_user_without_rights(open_folder: Path, groups_of_root: None) -> None:
     async with EmbeddedPostgres(EmbeddedOptions(data_dir=open_folder / "home")) as postgres:
         status = Path(f"/proc/{postgres.pid}/status").read_text()
         fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)

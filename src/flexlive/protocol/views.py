@@ -110,8 +110,6 @@ class StopView(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     sequence: int
     kind: str
     status: str
-    site_id: UUID | None = None
-    store_id: UUID | None = None
     name: str
     address: str
     lat: float

@@ -6,18 +6,15 @@ queue of commands await anything.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, assert_never
+from typing import assert_never
 
-import structlog
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter
 
-from flexlive.domain.errors import FlexliveError
-from flexlive.protocol.client_frames import Command, Location, NoticeSeen, OfferSeen, Point, Sync
+from flexlive.protocol.client_frames import Location, NoticeSeen, OfferSeen, Point, Sync
 from flexlive.protocol.close_codes import CloseCode
-from flexlive.protocol.codec import BadFrame, encode_result
+from flexlive.protocol.codec import BadFrame
 from flexlive.protocol.session import (
     Acked,
     Begin,
@@ -33,21 +30,15 @@ from flexlive.protocol.session import (
 from flexlive.realtime.board import Board
 from flexlive.realtime.hub import HubFact
 from flexlive.realtime.sessions import DriverSession, SessionStore
-from flexlive.services import commands, locations
+from flexlive.services import locations
 from flexlive.services.context import Context
 from flexlive.services.drivers import DriverPrincipal
-from flexlive.storage.group_commit import QueueFullError
-from flexlive.storage.transaction import OutcomeUnknownError
 from flexlive.web import driver_opening
+from flexlive.web.command_queue import CommandQueue
 from flexlive.web.links import Link
 from flexlive.web.snapshot_batches import SnapshotBatches
 
 _CLOSED = Counter("flexlive_sockets_closed_total", "Driver sockets closed by the server", ["code"])
-_COMMAND_SECONDS = Histogram(
-    "flexlive_command_seconds", "From a command's turn to its answer", ["type"],
-    buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1, 5),
-)  # fmt: skip
-_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +46,6 @@ class ConnectionOptions:
     limits: SessionLimits = field(default_factory=SessionLimits)
     send_buffer_bytes_max: int = 128 * 1024
     stalled_seconds_max: float = 10.0
-    commands_queued_max: int = 16
-    queue_full_retry_ms: int = 500
     stored_position_age_seconds_max: float = 600.0
 
 
@@ -75,7 +64,7 @@ class Edge:
 class DriverConnection:
     """From the accepted handshake until `lost`."""
 
-    __slots__ = ("_attached_at", "_commands", "_device_id", "_holding", "_running", "edge", "link", "machine",
+    __slots__ = ("_attached_at", "_commands", "_holding", "_named", "device_id", "edge", "inbox_seq", "link", "machine",
                  "principal", "session")  # fmt: skip
 
     def __init__(self, edge: Edge, principal: DriverPrincipal, link: Link) -> None:
@@ -85,11 +74,13 @@ class DriverConnection:
         self.machine = ServerSession(edge.ctx.monotonic(), edge.options.limits)
         self.session: DriverSession | None = None
         self._attached_at = 0.0
-        self._device_id = ""
+        self.device_id = ""
+        self.inbox_seq = 0
+        # Whether the phone has been told the session's name.
+        self._named = False
         # Facts stay in the ring while an answer to hello or sync is being put together.
         self._holding = True
-        self._commands: deque[Command] = deque()
-        self._running = False
+        self._commands = CommandQueue(self)
 
     # Inbound
 
@@ -110,12 +101,14 @@ class DriverConnection:
                     _CLOSED.labels(code.value).inc()
                     self.link.close(code, reason)
                 case Begin(hello=hello):
-                    self._device_id = hello.device_id
+                    self.device_id, self.inbox_seq = hello.device_id, hello.inbox_seq
                     self.edge.ctx.spawn(driver_opening.open_session(self, hello))
                 case Acked(seq=seq):
                     self._acked(seq, now)
                 case Run(command=command):
-                    self._enqueue(command, now)
+                    self._commands.put(command)
+                    if self.machine.phase is Phase.LIVE:
+                        self._commands.start()
                 case Signal(message=message):
                     self._signal(message)
                 case _:
@@ -142,7 +135,6 @@ class DriverConnection:
 
     def lost(self) -> None:
         """The socket is gone: the session waits for the driver to come back."""
-        was_open = self.machine.phase is not Phase.OPENING
         self.machine.lost()
         # Commands not begun are sent again by the phone, which has no answer to them.
         self._commands.clear()
@@ -151,8 +143,7 @@ class DriverConnection:
             return
         if self.edge.sessions.detach(session, self):
             self.edge.ctx.presence.disconnect(session.market_id, session.driver_id)
-            if not was_open:
-                # The phone never learnt this session's name.
+            if not self._named:
                 self.edge.sessions.end(session)
 
     # Outbound: realtime.sessions.Socket
@@ -180,10 +171,6 @@ class DriverConnection:
         self._holding = True
         return 0 if self.session is None else self.session.ring.last_seq
 
-    @property
-    def holding(self) -> bool:
-        return self._holding
-
     def release(self, after_seq: int, now: float) -> None:
         """Write what came in since after_seq, and everything further as it comes."""
         if self.session is None:
@@ -197,11 +184,14 @@ class DriverConnection:
         for seq, fact in waiting:
             self._write(seq, fact, now)
 
-    def start_commands(self) -> None:
-        """Commands that came in behind hello get their turn."""
-        if self._commands and not self._running:
-            self._running = True
-            self.edge.ctx.spawn(self._run_commands())
+    def went_live(self, after_seq: int) -> None:
+        """The answer to hello is out, up to after_seq; commands that came in behind hello get their turn."""
+        now = self.edge.ctx.monotonic()
+        # Phones that come back together must not be sent heartbeats together ever after.
+        self.machine.went_live(now, phase_seconds=self.edge.draw() * self.edge.options.limits.heartbeat_seconds)
+        self._named = True
+        self.release(after_seq, now)
+        self._commands.start()
 
     def located(self, points: Sequence[Point]) -> None:
         """Positions of this driver, oldest first."""
@@ -240,53 +230,7 @@ class DriverConnection:
             case _:
                 assert_never(message)
 
-    def _enqueue(self, command: Command, now: float) -> None:
-        if len(self._commands) >= self.edge.options.commands_queued_max:
-            self._answer(self._try_later(command), now)
-            return
-        self._commands.append(command)
-        if self.machine.phase is Phase.LIVE:
-            self.start_commands()
-
-    async def _run_commands(self) -> None:
-        # One at a time and in order: a phone's second command may depend on its first.
-        while self._commands:
-            command = self._commands.popleft()
-            began = self.edge.ctx.monotonic()
-            body = await self._execute(command)
-            now = self.edge.ctx.monotonic()
-            _COMMAND_SECONDS.labels(type(command).__struct_config__.tag).observe(now - began)
-            if body is not None:
-                self._answer(body, now)
-        self._running = False
-
-    async def _execute(self, command: Command) -> bytes | None:
-        try:
-            return await commands.execute(self.edge.ctx, self.principal, self._device_id, command)
-        except QueueFullError:
-            return self._try_later(command)
-        except OutcomeUnknownError:
-            self.close(CloseCode.INTERNAL, "outcome unknown")
-        except FlexliveError as error:
-            if error.entry.result_code is not None:
-                return encode_result(command.cmd, ok=False, code=error.entry.result_code)
-            self.close(CloseCode(error.entry.close_code or CloseCode.INTERNAL), error.code)
-        except Exception:
-            _log.exception("command failed", market_id=self.principal.market_id, type=type(command).__name__)
-            self.close(CloseCode.INTERNAL, "internal error")
-        return None
-
-    def _try_later(self, command: Command) -> bytes:
-        retry_after_ms = self.edge.options.queue_full_retry_ms
-        return encode_result(command.cmd, ok=False, code="rate_limited", retry_after_ms=retry_after_ms)
-
-    def _answer(self, body: bytes, now: float) -> None:
+    def answer(self, body: bytes) -> None:
+        """The result of a command, unless the socket has ended meanwhile: then the phone asks again."""
         if not self.closed:
-            self.carry_out([Send(body)], now)
-
-
-if TYPE_CHECKING:
-    from flexlive.realtime.sessions import Socket
-
-    def _is_a_socket(connection: DriverConnection) -> Socket:
-        return connection
+            self.carry_out([Send(body)], self.edge.ctx.monotonic())

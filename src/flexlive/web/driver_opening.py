@@ -52,18 +52,16 @@ async def open_session(connection: DriverConnection, hello: Hello) -> None:
         _log.exception("opening failed", market_id=connection.principal.market_id)
         connection.close(CloseCode.INTERNAL, "opening failed")
         return
-    if answer is not None and not connection.closed:
-        now = connection.edge.ctx.monotonic()
+    if answer is not None:
         _OPENINGS.labels(answer).inc()
-        _SECONDS.labels(answer).observe(now - began)
-        connection.start_commands()
+        _SECONDS.labels(answer).observe(connection.edge.ctx.monotonic() - began)
 
 
 async def send_snapshot(connection: DriverConnection) -> None:
     """Answer a `sync`: facts wait until the snapshot is out."""
     position_seq = connection.hold()
     try:
-        snapshot = await _read(connection, 0)
+        snapshot = await _read(connection)
     except Exception:
         _log.exception("snapshot failed", market_id=connection.principal.market_id)
         connection.close(CloseCode.INTERNAL, "snapshot failed")
@@ -111,9 +109,7 @@ def _replay(
     for seq, fact in session.ring.after(replay.from_seq) or ():
         connection.link.send_fact(_SKIP if _is_dead(connection, fact) else fact.template or _SKIP, seq)
     _send(connection, _LIVE)
-    now = edge.ctx.monotonic()
-    connection.machine.went_live(now, phase_seconds=_first_phase(connection))
-    connection.release(session.ring.last_seq, now)
+    connection.went_live(session.ring.last_seq)
     if hello.position is not None:
         connection.located((hello.position,))
 
@@ -130,7 +126,7 @@ async def _begin(
     position_seq = session.ring.last_seq
     if hello.position is not None:
         connection.located((hello.position,))
-    snapshot = await _read(connection, hello.inbox_seq)
+    snapshot = await _read(connection)
     if connection.closed or connection.session is not session:
         return None
     if snapshot is None:
@@ -140,15 +136,15 @@ async def _begin(
     edge.board.place(session.seat, _whereabouts(connection, snapshot), online=online)
     _send(connection, _opening_frame(connection, hello, session, position_seq, refused, results))
     _send(connection, _snapshot_frame(connection, session, snapshot, position_seq))
-    now = edge.ctx.monotonic()
-    connection.machine.went_live(now, phase_seconds=_first_phase(connection))
-    connection.release(position_seq, now)
+    connection.went_live(position_seq)
     return "welcome" if refused is None else f"reset_{refused.reason}"
 
 
-async def _read(connection: DriverConnection, inbox_seq: int) -> DriverSnapshot | None:
+async def _read(connection: DriverConnection) -> DriverSnapshot | None:
     principal = connection.principal
-    return await connection.edge.snapshots.read(principal.market_id, SnapshotAsk(principal.driver_id, inbox_seq))
+    return await connection.edge.snapshots.read(
+        principal.market_id, SnapshotAsk(principal.driver_id, connection.inbox_seq)
+    )
 
 
 def _opening_frame(
@@ -218,11 +214,6 @@ def _is_dead(connection: DriverConnection, fact: HubFact) -> bool:
     return fact.offer_id is not None and not connection.edge.board.is_open(
         connection.principal.market_id, fact.offer_id
     )
-
-
-def _first_phase(connection: DriverConnection) -> float:
-    # Phones that come back together must not be sent heartbeats together ever after.
-    return connection.edge.draw() * connection.edge.options.limits.heartbeat_seconds
 
 
 def _send(connection: DriverConnection, frame: bytes) -> None:
