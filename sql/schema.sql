@@ -411,7 +411,8 @@ create table proof (
 create index proof_delivery_idx on proof (market_id, delivery_id);
 
 -- What happened. seq is gap-free in a stream (counter: last_seq / track_seq of the entity's own row);
--- xid lets the relay wait for every transaction that could still commit an earlier row.
+-- xid: the writing transaction's, raised to its predecessor's in the stream when that is larger, so that (xid, event_id)
+-- order never contradicts a stream; the relay reads what is below pg_snapshot_xmin.
 create table event (
   market_id text not null,
   event_id bigint generated always as identity,

@@ -1,6 +1,68 @@
-"""Composition root: the HTTP application around one runtime."""
+"""Composition root: settings in, the ASGI application out."""
 
 from __future__ import annotations
 
-from litestar import Litestar
+import gc
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import Final
 
+from litestar import Litestar, asgi
+from litestar.types import Receive, Scope, Send
+
+from flexlive.runtime import Runtime, open_context
+from flexlive.settings import Settings
+from flexlive.web.driver_socket import DriverGateway
+from flexlive.web.limits import rate_limit
+from flexlive.web.routes import dependencies, exception_handlers, install, openapi_config, route_handlers
+from flexlive.web.track_stream import TrackStreams
+
+BODY_BYTES_MAX: Final = 1024 * 1024
+
+
+def create_app(settings: Settings, dsn: str, on_replaced: Callable[[], None]) -> Litestar:
+    """One server process as an ASGI application. The database is migrated before.
+
+    on_replaced: called when the database turns out to be another cluster; the process must then start again.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncGenerator[None]:
+        async with open_context(settings, dsn) as base:
+            runtime = Runtime(settings, base, on_replaced)
+            install(app, ctx=runtime.ctx, hub=runtime.hub, relay_alive=lambda: runtime.healthy, options=settings.http)
+            app.state.gateway = runtime.gateway
+            await runtime.start()
+            # What lives until the end need not be looked at by every collection.
+            gc.collect()
+            gc.freeze()
+            try:
+                yield
+            finally:
+                await runtime.stop()
+
+    @asgi("/v1/driver", is_mount=False, copy_scope=False)
+    async def driver_socket(scope: Scope, receive: Receive, send: Send) -> None:
+        gateway: DriverGateway = scope["litestar_app"].state.gateway
+        await gateway.asgi(scope, receive, send)
+
+    return Litestar(
+        route_handlers=[*route_handlers, driver_socket],
+        dependencies=dependencies,
+        exception_handlers=exception_handlers,
+        middleware=rate_limit(settings.http),
+        lifespan=[lifespan],
+        openapi_config=openapi_config(version("flexlive")),
+        request_max_body_size=BODY_BYTES_MAX,
+        logging_config=None,
+    )
+
+
+async def drain(app: Litestar) -> None:
+    """End every stream, tell every phone to come back a little later, close sockets in batches; before the server
+    stops, for it waits for open connections."""
+    streams: TrackStreams = app.state.track_streams
+    await streams.drain()
+    gateway: DriverGateway = app.state.gateway
+    await gateway.drain()

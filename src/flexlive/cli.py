@@ -6,19 +6,16 @@ import asyncio
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 from uuid import UUID
 
 from cyclopts import App, Parameter
 from rich.console import Console
 
-from flexlive import doctor as doctor_checks
-from flexlive import operations, serving
-from flexlive import settings as settings_module
-from flexlive.domain.errors import FlexliveError
-from flexlive.lab.options import DemoError, DemoOptions
-from flexlive.settings import Settings, SettingsError
-from flexlive.storage.errors import DatabaseSetupError
+from flexlive.lab.options import DemoOptions
+
+if TYPE_CHECKING:
+    from flexlive.settings import Settings
 
 cli = App(name="flexlive", help="Open backend for same-day delivery from local stores by gig drivers.")
 seed_cli = App(name="seed", help="Fill a database with something to work with.")
@@ -36,15 +33,30 @@ def main() -> None:
     """Entry point: expected failures become one line on stderr and exit code 2."""
     try:
         sys.exit(cli(result_action="return_int_as_exit_code_else_zero"))
-    except (SettingsError, DatabaseSetupError, FlexliveError, DemoError, serving.StartError) as error:
-        Console(stderr=True).print(f"[bold red]flexlive:[/] {error}", highlight=False)
-        sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception as error:
+        if not isinstance(error, _expected()):
+            raise
+        Console(stderr=True).print(f"[bold red]flexlive:[/] {error}", highlight=False)
+        sys.exit(2)
+
+
+def _expected() -> tuple[type[Exception], ...]:
+    """Failures whose text says what to do. Imported here: --help and the demo's first line come at once."""
+    from flexlive.domain.errors import FlexliveError
+    from flexlive.lab.options import DemoError
+    from flexlive.serving import StartError
+    from flexlive.settings import SettingsError
+    from flexlive.storage.errors import DatabaseSetupError
+
+    return FlexliveError, DemoError, StartError, SettingsError, DatabaseSetupError
 
 
 def _settings(**overrides: object) -> Settings:
-    return settings_module.load(os.environ, **overrides)
+    from flexlive.settings import load
+
+    return load(os.environ, **overrides)
 
 
 @cli.command
@@ -57,6 +69,8 @@ def serve(
     time_scale: float | None = None,
 ) -> None:
     """Run the server until Ctrl-C or SIGTERM. Migrates first; every setting is also a FLEXLIVE_ variable."""
+    from flexlive import serving
+
     serving.serve(
         _settings(host=host, port=port, database_url=database_url, public_url=public_url, time_scale=time_scale)
     )
@@ -65,6 +79,8 @@ def serve(
 @cli.command
 def migrate(*, database_url: DatabaseUrl = None) -> None:
     """Bring the database to this version's schema; safe to run by several starters at once."""
+    from flexlive import operations
+
     applied = asyncio.run(operations.migrate(_settings(database_url=database_url)))
     Console().print("\n".join(f"applied {name}" for name in applied) or "nothing to do: the schema is current")
 
@@ -72,18 +88,25 @@ def migrate(*, database_url: DatabaseUrl = None) -> None:
 @seed_cli.command(name="pilot-malls")
 def seed_pilot_malls(*, database_url: DatabaseUrl = None, always_open: bool = False) -> None:
     """Create the three pilot malls (Las Vegas, Chandler, Tysons) with stores, merchants and service levels."""
-    asyncio.run(operations.seed_pilot_malls(_settings(database_url=database_url), always_open=always_open))
+    from flexlive import operations
+
+    report = asyncio.run(operations.seed_pilot_malls(_settings(database_url=database_url), always_open=always_open))
+    Console().print(report)
 
 
 @token_cli.command(name="ops")
 def token_ops(*, database_url: DatabaseUrl = None, ttl_hours: int = 24) -> None:
     """A deployment-wide operations token."""
+    from flexlive import operations
+
     sys.stdout.write(asyncio.run(operations.ops_token(_settings(database_url=database_url), ttl_hours)) + "\n")
 
 
 @token_cli.command(name="driver")
 def token_driver(market_id: str, driver_id: UUID, *, database_url: DatabaseUrl = None, ttl_hours: int = 12) -> None:
     """An access token of one driver, for trying the socket by hand."""
+    from flexlive import operations
+
     settings = _settings(database_url=database_url)
     sys.stdout.write(asyncio.run(operations.driver_token(settings, market_id, driver_id, ttl_hours)) + "\n")
 
@@ -91,7 +114,9 @@ def token_driver(market_id: str, driver_id: UUID, *, database_url: DatabaseUrl =
 @cli.command
 def doctor(*, database_url: DatabaseUrl = None) -> int:
     """Check this machine and this installation; the exit code counts what is broken."""
-    return asyncio.run(doctor_checks.run(_settings(database_url=database_url), Console()))
+    from flexlive import doctor as checks
+
+    return asyncio.run(checks.run(_settings(database_url=database_url), Console()))
 
 
 @cli.command
@@ -127,7 +152,8 @@ def demo(
     window: HH:MM-HH:MM of the operating day.
     view: live picture, plain lines, or whichever fits the terminal.
     """
-    from flexlive.lab import demo as lab_demo  # a server never needs the lab's libraries
+    Console().print("[bold]flexlive demo[/] is starting …")
+    from flexlive.lab import demo as lab_demo
 
     options = DemoOptions(
         drivers=drivers,

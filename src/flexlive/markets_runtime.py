@@ -172,5 +172,3 @@ def _courier_news(hub: Hub, payload: bytes) -> None:
         hub.publish(channel, HubFact("courier", 0, now, msgspec.json.encode({"cell": news.cell})))
         if news.arrives_at is not None:
             hub.publish(channel, HubFact("eta", 0, now, msgspec.json.encode({"arrives_at": news.arrives_at})))
-
-

@@ -118,9 +118,7 @@ class Runtime:
         holder = _new_id().hex
         self.hub = Hub(asyncio.get_running_loop().call_soon)
         self.board = Board(self.hub)
-        self.sessions = SessionStore(
-            self.hub, self.board, epoch=_new_id().hex, now=time.monotonic, new_sid=_new_secret
-        )
+        self.sessions = SessionStore(self.hub, self.board, epoch=_new_id().hex, now=time.monotonic, new_sid=_new_secret)
         self._tasks = Tasks()
         self.ctx = replace(
             base,
@@ -142,7 +140,7 @@ class Runtime:
             self.sweeper,
             on_replaced,
         )
-        self.gateway = DriverGateway(self.ctx, self.hub, self.board, self.sessions, settings.gateway)
+        self.gateway = DriverGateway(self.ctx, self.board, self.sessions, settings.gateway)
         self._writer = LocationWriter(self.ctx, settings.location_writer)
         self._loops: list[asyncio.Task[None]] = []
 
@@ -184,4 +182,3 @@ class Runtime:
 
     async def _market_ready(self, market_id: str) -> None:
         await self.markets.ensure(market_id)
-

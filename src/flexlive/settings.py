@@ -45,7 +45,6 @@ class Settings:
     time_scale: Annotated[float, Meta(gt=0, le=10_000)] = 1.0
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] = "console"
-    origins_allowed: tuple[str, ...] = ()
     pool: PoolOptions = field(default_factory=PoolOptions)
     group_commit: GroupCommitOptions = field(default_factory=GroupCommitOptions)
     gateway: GatewayOptions = field(default_factory=GatewayOptions)
@@ -68,10 +67,7 @@ def variables() -> dict[str, str]:
 
 
 def load(environ: Mapping[str, str], **overrides: Any) -> Settings:
-    """Settings from variables; overrides (not None) win. Raises SettingsError.
-
-    A list (origins_allowed) is separated by commas.
-    """
+    """Settings from variables; overrides (not None) win. Raises SettingsError."""
     known = variables()
     values: dict[str, Any] = {}
     hints = get_type_hints(Settings, include_extras=True)
@@ -81,10 +77,8 @@ def load(environ: Mapping[str, str], **overrides: Any) -> Settings:
         name = known.get(variable)
         if name is None:
             raise SettingsError(f"{variable} is not a setting; known: {', '.join(sorted(known))}")
-        parts = tuple(part.strip() for part in text.split(",") if part.strip())
-        raw: Any = parts if name == "origins_allowed" else text
         try:
-            values[name] = Path(text) if name == "data_dir" else msgspec.convert(raw, hints[name], strict=False)
+            values[name] = Path(text) if name == "data_dir" else msgspec.convert(text, hints[name], strict=False)
         except msgspec.ValidationError as error:
             raise SettingsError(f"{variable}={text!r}: {error}") from None
     values.update({name: value for name, value in overrides.items() if value is not None})

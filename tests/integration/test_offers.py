@@ -110,9 +110,7 @@ async def test_offline_unknown_and_declined(world: World) -> None:
 async def test_streams_are_gap_free_and_relay_sees_every_fact(world: World) -> None:
     drivers = await world.add_drivers(8)
     ids = await opened(world, 8)
-    await asyncio.gather(
-        *(offers.accept(world.ctx, accept_item(d, o)) for d, o in zip(drivers, ids, strict=True))
-    )
+    await asyncio.gather(*(offers.accept(world.ctx, accept_item(d, o)) for d, o in zip(drivers, ids, strict=True)))
     rows = await world.ctx.pool.fetch(
         "select stream, array_agg(seq order by event_id) as seqs from event group by stream"
     )

@@ -103,7 +103,7 @@ class Hole:
 async def _hole(database_url: str) -> AsyncIterator[tuple[Hole, str]]:
     parts = urlsplit(database_url)
     folder = parse_qs(parts.query)["host"][0]
-    hole = Hole(f"{folder}/.s.PGSQL.{parse_qs(parts.query)['port'][0]}")
+    hole = Hole(f"{folder}/.s.PGSQL.{parse_qs(parts.query).get('port', ['5432'])[0]}")
     server = await asyncio.start_server(hole.accept, "127.0.0.1", 0)
     query = urlencode({"host": "127.0.0.1", "port": server.sockets[0].getsockname()[1], "sslmode": "disable"})
     try:

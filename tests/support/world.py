@@ -66,9 +66,7 @@ class World:
                 **changes,
             }
         )
-        created, _ = await deliveries.create(
-            self.ctx, self.merchant, request, merchant_wire.canonical_sha256(request)
-        )
+        created, _ = await deliveries.create(self.ctx, self.merchant, request, merchant_wire.canonical_sha256(request))
         return created
 
     async def add_drivers(self, count: int, *, online: bool = True) -> Sequence[DriverPrincipal]:
@@ -163,5 +161,3 @@ async def build_world(
 async def open_test_context(database_url: str) -> AsyncIterator[Context]:
     async with open_context(Settings(), database_url) as ctx:
         yield ctx
-
-

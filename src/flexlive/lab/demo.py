@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+from typing import TYPE_CHECKING
 
 from flexlive.lab.options import DemoError, DemoOptions
 from flexlive.lab.real_day import RealDayError
 from flexlive.storage.errors import DatabaseSetupError
+
+if TYPE_CHECKING:
+    from flexlive.lab.view import View
 
 EXIT_CLEAN = 0
 EXIT_BROKEN = 1

@@ -41,7 +41,6 @@ class Manifest(Struct, frozen=True, kw_only=True):
     seed: int
     scale: float
     location_seconds: float
-    connects_at_once_max: int
     travel: Travel
     habits: Habits
     drivers: tuple[FleetDriver, ...]

@@ -37,14 +37,14 @@ FINISH_SECONDS_MAX = 30.0
 
 
 class FleetProcess:
-    """One fleet. first_offer_at: Unix seconds of the first offer on a phone."""
+    """One fleet. first_offer_seconds: from the command to the first offer on a phone."""
 
     def __init__(self, child: Child, book: Book, view: View) -> None:
         self._child, self._book, self._view = child, book, view
         self.samples = Samples()
         self.finished: Finished | None = None
         self.online = 0
-        self.first_offer_at: float | None = None
+        self.first_offer_seconds: float | None = None
         self._news = asyncio.Event()
         self._reader = asyncio.create_task(self._read(), name="fleet reader")
 
@@ -130,8 +130,8 @@ class FleetProcess:
             case Tally():
                 self.samples.add(line)
             case FirstOffer():
-                self.first_offer_at = line.at
-                self._view.step(f"[bold]first offer on a phone[/] {self._view.seconds:.1f} s after the command")
+                self.first_offer_seconds = round(self._view.seconds, 2)
+                self._view.step(f"[bold]first offer on a phone[/], {self.first_offer_seconds:.1f} s after the command")
             case Won():
                 self._book.won_at.setdefault(line.offer_id, line.at)
             case Assigned():

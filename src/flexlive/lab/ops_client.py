@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import TracebackType
 from typing import Self, TypeVar
+from uuid import UUID
 
 import httpx
 import msgspec
@@ -64,9 +65,23 @@ class OpsClient:
             provisioned += await self._send("POST", path, batch, list[ops.DriverProvisioned])
         return provisioned
 
-    async def _send(self, method: str, path: str, body: msgspec.Struct, answer: type[T]) -> T:
+    async def markets(self) -> list[ops.Market]:
+        return await self._send("GET", "/v1/ops/markets", None, list[ops.Market])
+
+    async def sites(self, market_id: str) -> list[ops.Site]:
+        return await self._send("GET", f"/v1/ops/markets/{market_id}/sites", None, list[ops.Site])
+
+    async def stores(self, market_id: str) -> list[ops.Store]:
+        return await self._send("GET", f"/v1/ops/markets/{market_id}/stores", None, list[ops.Store])
+
+    async def create_key(self, merchant_id: UUID) -> ops.MerchantCreated:
+        """Another API key of a merchant that exists."""
+        return await self._send("POST", f"/v1/ops/merchants/{merchant_id}/keys", None, ops.MerchantCreated)
+
+    async def _send(self, method: str, path: str, body: msgspec.Struct | None, answer: type[T]) -> T:
+        content = b"" if body is None else msgspec.json.encode(body)
         try:
-            response = await self._http.request(method, path, content=msgspec.json.encode(body))
+            response = await self._http.request(method, path, content=content)
         except httpx.HTTPError as error:
             raise DemoError(f"{method} {path}: {type(error).__name__}: {error}") from error
         if not response.is_success:

@@ -77,6 +77,12 @@ class Child:
         except OSError:
             return ""
 
+    async def wait(self, seconds_max: float) -> int | None:
+        """The exit code, or None when it is still running after so long."""
+        with contextlib.suppress(TimeoutError):
+            return await asyncio.wait_for(self.process.wait(), seconds_max)
+        return None
+
     async def stop(self) -> int:
         """SIGTERM, then SIGKILL to the whole group after stop_seconds. Returns the exit code; safe to call twice."""
         if self.running:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flexlive.lab.doors import Door
 from flexlive.lab.people import FIRST_NAMES
 from flexlive.lab.real_day import RealDay, Window
-from flexlive.lab.real_day_world import MARKET_ID, SERVICE_LEVEL, place_of
+from flexlive.lab.real_day_world import SERVICE_LEVEL, place_of
 from flexlive.lab.scenario import DriverPlan, Habits, OrderPlan, Scenario, Travel
 
 SECONDS_PER_MINUTE = 60.0
@@ -18,7 +18,7 @@ def whole_window(day: RealDay) -> Window:
     return Window(int(start), int(max((o.placed_minute for o in day.orders), default=start)) + 1)
 
 
-def real_day_scenario(day: RealDay, window: Window, scale: float) -> Scenario:
+def real_day_scenario(day: RealDay, window: Window, scale: float, market_id: str) -> Scenario:
     """day: already cut to the window. scale: seconds of the day per wall second."""
 
     def wall_seconds(minutes: float) -> float:
@@ -42,7 +42,7 @@ def real_day_scenario(day: RealDay, window: Window, scale: float) -> Scenario:
         habits=Habits(eager=True, think_seconds_min=0.0, think_seconds_max=THINK_SECONDS_MAX, returns_to_site=False),
         drivers=tuple(
             DriverPlan(
-                market_id=MARKET_ID,
+                market_id=market_id,
                 first_name=FIRST_NAMES[number % len(FIRST_NAMES)],
                 start=place_of(courier.x_m, courier.y_m),
                 on_seconds=wall_seconds(courier.on_minute - window.start_minute),
@@ -53,7 +53,7 @@ def real_day_scenario(day: RealDay, window: Window, scale: float) -> Scenario:
         orders=tuple(
             OrderPlan(
                 at_seconds=wall_seconds(order.placed_minute - window.start_minute),
-                external_delivery_id=f"{day.name}-{order.order}",
+                external_delivery_id=f"{market_id}-{order.order}",
                 external_store_id=order.restaurant,
                 service_level=SERVICE_LEVEL,
                 prep_seconds=wall_seconds(order.ready_minute - order.placed_minute),

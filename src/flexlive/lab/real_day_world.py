@@ -14,7 +14,6 @@ from flexlive.protocol import ops
 
 # The set gives metres around an origin of its own; any place far from the poles will do.
 ORIGIN = Place(36.10, -115.20)
-MARKET_ID = "recorded-day"
 OFFER_TYPE = "retail_delivery"
 SERVICE_LEVEL = "express"
 REQUESTS_AT_ONCE_MAX = 8
@@ -25,11 +24,11 @@ def place_of(x_m: float, y_m: float) -> Place:
     return offset(ORIGIN, x_m, y_m)
 
 
-def market_of(day: RealDay) -> ops.CreateMarket:
+def market_of(day: RealDay, run: str) -> ops.CreateMarket:
     """The day's own speed and visit times, so that estimates speak of the same city."""
     parameters = day.parameters
     return ops.CreateMarket(
-        market_id=MARKET_ID,
+        market_id=f"recorded-day-{run}",
         name=f"Recorded day {day.name}",
         time_zone="America/Los_Angeles",
         policy=MarketPolicy(
@@ -41,20 +40,20 @@ def market_of(day: RealDay) -> ops.CreateMarket:
     )
 
 
-async def build_world(client: OpsClient, day: RealDay) -> World:
-    """Creates everything and returns what orders and drivers will need. Raises DemoError."""
-    await client.create_market(market_of(day))
-    await client.put_offer_type(MARKET_ID, OFFER_TYPE, ops.PutOfferType(name="Retail delivery"))
+async def build_world(client: OpsClient, day: RealDay, run: str) -> World:
+    """Creates everything; returns what orders and drivers will need. run: keeps two plays apart. Raises DemoError."""
+    market_id = (await client.create_market(market_of(day, run))).market_id
+    await client.put_offer_type(market_id, OFFER_TYPE, ops.PutOfferType(name="Retail delivery"))
     promise_seconds = int(day.parameters.maximum_click_to_door_minutes * 60)
     level = ops.PutServiceLevel(shape="on_demand", promise_seconds=promise_seconds)
-    await client.put_service_level(MARKET_ID, SERVICE_LEVEL, level)
-    merchant = await client.create_merchant(ops.CreateMerchant(name=f"Street shops of {day.name}"))
+    await client.put_service_level(market_id, SERVICE_LEVEL, level)
+    merchant = await client.create_merchant(ops.CreateMerchant(name=f"Street shops of {market_id}"))
     gate = asyncio.Semaphore(REQUESTS_AT_ONCE_MAX)
     # Only restaurants that will be ordered from need to exist.
     used = {order.restaurant for order in day.orders}
     async with asyncio.TaskGroup() as group:
         tasks = [
-            group.create_task(_shop(client, gate, merchant, restaurant))
+            group.create_task(_shop(client, gate, market_id, merchant, restaurant))
             for restaurant in day.restaurants
             if restaurant.restaurant in used
         ]
@@ -63,12 +62,12 @@ async def build_world(client: OpsClient, day: RealDay) -> World:
 
 
 async def _shop(
-    client: OpsClient, gate: asyncio.Semaphore, merchant: ops.MerchantCreated, restaurant: Restaurant
+    client: OpsClient, gate: asyncio.Semaphore, market_id: str, merchant: ops.MerchantCreated, restaurant: Restaurant
 ) -> tuple[WorldSite, WorldStore]:
     place, name = place_of(restaurant.x_m, restaurant.y_m), f"Shop {restaurant.restaurant}"
     async with gate:
         site = await client.create_site(
-            MARKET_ID,
+            market_id,
             ops.CreateSite(
                 kind="store",
                 name=name,
@@ -80,7 +79,7 @@ async def _shop(
             ),
         )
         store = await client.create_store(
-            MARKET_ID,
+            market_id,
             ops.CreateStore(
                 merchant_id=merchant.merchant_id,
                 site_id=site.site_id,
@@ -90,13 +89,13 @@ async def _shop(
             ),
         )
         await client.put_participation(
-            MARKET_ID,
+            market_id,
             ops.PutParticipation(merchant_id=merchant.merchant_id, site_id=site.site_id, offer_type=OFFER_TYPE),
         )
     return (
-        WorldSite(market_id=MARKET_ID, site_id=site.site_id, name=name, place=place),
+        WorldSite(market_id=market_id, site_id=site.site_id, name=name, place=place),
         WorldStore(
-            market_id=MARKET_ID,
+            market_id=market_id,
             site_id=site.site_id,
             store_id=store.store_id,
             external_store_id=store.external_store_id,

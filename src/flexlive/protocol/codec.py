@@ -82,25 +82,28 @@ def decode_client(frame: bytes | str) -> Decoded:
     if size_bytes > FRAME_BYTES_MAX:
         return BadFrame("frame_too_large", f"a frame is at most {FRAME_BYTES_MAX} bytes")
     try:
-        return _client_decoder.decode(frame)
+        message = _client_decoder.decode(frame)
     except msgspec.ValidationError as error:
-        return _diagnose(frame, error)
+        return _diagnose(frame, str(error))
     except msgspec.DecodeError:
         return BadFrame("not_json", "a frame is one JSON object")
     except UnicodeError:
         return BadFrame("not_utf8", "a frame is UTF-8")
     except RecursionError:
         return BadFrame("nested_too_deep", "the frame is nested too deep")
+    # PostgreSQL stores every character but this one.
+    nul = b"\\u0000" in frame if isinstance(frame, bytes) else "\\u0000" in frame
+    return _diagnose(frame, "U+0000 is not a character of any text") if nul else message
 
 
-def _diagnose(frame: bytes | str, error: msgspec.ValidationError) -> Decoded:
+def _diagnose(frame: bytes | str, error: str) -> Decoded:
     try:
         peek = _peek_decoder.decode(frame)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return BadFrame("invalid_message", "a frame has a `type`, and a command a `cmd` of 1–64 printable ASCII")
     if peek.type not in _CLIENT_TAGS:
         return InvalidCommand(peek.cmd, "unknown command") if peek.cmd is not None else Unknown(peek.type)
-    message = _without_values(str(error))
+    message = _without_values(error)
     if peek.type in _COMMAND_TAGS and peek.cmd is not None:
         return InvalidCommand(peek.cmd, message)
     return BadFrame("invalid_message", f"{peek.type}: {message}")

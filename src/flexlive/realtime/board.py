@@ -49,7 +49,7 @@ class _Offer:
         self.shown = shown
         self.open_fact = _open_fact(shown)
         self.seats: set[Seat] = set()
-        self.declined: set[UUID] = set()
+        self.declined: set[UUID] = set(shown.excluded)
 
     def is_for(self, seat: Seat) -> bool:
         return seat.online and self.shown.offer_type in seat.offer_types and seat.driver_id not in self.declined
@@ -172,6 +172,7 @@ class Board:
         self._unlist(market, offer)
         offer.shown = shown
         offer.open_fact = _open_fact(shown)
+        offer.declined |= shown.excluded
         fact = HubFact(
             "offer.update", 0, shown.opened_at, shown.body, fact_template("offer.update", shown.body), shown.offer_id
         )

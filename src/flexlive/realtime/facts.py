@@ -28,7 +28,8 @@ from flexlive.realtime.hub import HubFact
 
 
 class OfferShown(Struct, frozen=True, gc=False):
-    """body: the JSON object of offer.open without type and seq. cells: at the market's offer resolution."""
+    """body: the JSON object of offer.open without type and seq. cells: at the market's offer resolution.
+    excluded: drivers who are never shown it, since they refused this work before."""
 
     offer_id: UUID
     offer_version: int
@@ -37,6 +38,7 @@ class OfferShown(Struct, frozen=True, gc=False):
     valid_until: datetime
     cells: frozenset[int]
     body: bytes
+    excluded: frozenset[UUID] = frozenset()
 
 
 class OfferEnded(Struct, frozen=True, gc=False):
@@ -87,6 +89,7 @@ Meaning: TypeAlias = (
 class _OfferOnBoard(Struct, frozen=True, gc=False):
     offer: Raw
     cells: tuple[str, ...]
+    excluded: frozenset[UUID] = frozenset()
 
 
 class _OfferKeys(Struct, frozen=True, gc=False):
@@ -162,7 +165,14 @@ def offer_on_board(data: Raw | bytes) -> OfferShown:
             raise ValueError(f"offer {keys.offer_id} names a cell that is none")
         where.add(cell)
     return OfferShown(
-        keys.offer_id, keys.offer_version, keys.offer_type, keys.opened_at, keys.valid_until, frozenset(where), body
+        offer_id=keys.offer_id,
+        offer_version=keys.offer_version,
+        offer_type=keys.offer_type,
+        opened_at=keys.opened_at,
+        valid_until=keys.valid_until,
+        cells=frozenset(where),
+        body=body,
+        excluded=shown.excluded,
     )
 
 

@@ -8,9 +8,10 @@ T = TypeVar("T")
 
 
 class TimingWheel(Generic[T]):
-    """Items come due within one tick after their delay. Times are monotonic seconds.
+    """Items come due at most one tick before or after their delay, then whoever gets them looks at the clock.
+    Times are monotonic seconds.
 
-    An item may be scheduled once at a time; whoever schedules it decides when it comes due whether it still matters.
+    There is no cancelling: an item that no longer matters is ignored when it comes due.
     """
 
     __slots__ = ("_slots", "_tick_seconds", "_turned_to")

@@ -36,6 +36,7 @@ async def create(ctx: Context, request: ops.CreateMarket) -> ops.Market:
     )
     if not await rows.insert(ctx.pool, market):
         raise FlexliveError(ErrorCode.CONFLICT, "the market exists", market_id=request.market_id)
+    await ctx.market_ready(request.market_id)
     return await get(ctx, request.market_id)
 
 

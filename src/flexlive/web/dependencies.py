@@ -13,7 +13,7 @@ from flexlive.services.context import Context
 from flexlive.services.tokens import MerchantPrincipal, OpsPrincipal
 from flexlive.web.auth import merchant_of, ops_of
 from flexlive.web.errors import AnyRequest
-from flexlive.web.track_stream import TrackStreams
+from flexlive.web.track_feeds import TrackStreams
 
 Ctx: TypeAlias = Annotated[Context, Dependency(skip_validation=True)]
 FactHub: TypeAlias = Annotated[Hub, Dependency(skip_validation=True)]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from typing import Any, Final
 
 import anyio
-from anyio.abc import CancelScope
 from litestar import Response
 from litestar.response.base import ASGIResponse
-from litestar.types import Receive, Send
+from litestar.types import Receive, Scope, Send
 
 MEDIA_TYPE: Final = "text/event-stream"
 STALLED_SECONDS_MAX: Final = 30.0
@@ -41,31 +41,35 @@ class _StreamedBody(ASGIResponse):
     __slots__ = ("chunks", "closed")
     _should_set_content_length = False
 
-    def __init__(self, chunks: AsyncIterator[bytes], closed: Callable[[], None], headers: dict[str, Any]) -> None:
+    def __init__(self, chunks: AsyncGenerator[bytes], closed: Callable[[], None], headers: dict[str, Any]) -> None:
         super().__init__(media_type=MEDIA_TYPE, headers=headers)
         self.chunks = chunks
         self.closed = closed
 
-    async def send_body(self, send: Send, receive: Receive) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(_watch, receive, tasks.cancel_scope)
-                await self._write(send)
-                tasks.cancel_scope.cancel()
+            await super().__call__(scope, receive, send)
         finally:
             self.closed()
 
+    async def send_body(self, send: Send, receive: Receive) -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_watch, receive, tasks.cancel_scope)
+            await self._write(send)
+            tasks.cancel_scope.cancel()
+
     async def _write(self, send: Send) -> None:
-        async for chunk in self.chunks:
-            with anyio.move_on_after(STALLED_SECONDS_MAX) as waiting:
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
-            if waiting.cancelled_caught:
-                # Nobody reads; the server closes the connection of a response that was not completed.
-                return
+        async with aclosing(self.chunks) as chunks:
+            async for chunk in chunks:
+                with anyio.move_on_after(STALLED_SECONDS_MAX) as waiting:
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                if waiting.cancelled_caught:
+                    # Nobody reads; the server closes the connection of a response that was not completed.
+                    return
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def _watch(receive: Receive, scope: CancelScope) -> None:
+async def _watch(receive: Receive, scope: anyio.CancelScope) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
     scope.cancel()
@@ -74,7 +78,7 @@ async def _watch(receive: Receive, scope: CancelScope) -> None:
 class EventStream(Response[bytes]):
     """chunks: encoded events. closed: called exactly once, however the stream ends."""
 
-    def __init__(self, chunks: AsyncIterator[bytes], closed: Callable[[], None]) -> None:
+    def __init__(self, chunks: AsyncGenerator[bytes], closed: Callable[[], None]) -> None:
         super().__init__(b"", media_type=MEDIA_TYPE, headers=HEADERS)
         self._chunks = chunks
         self._closed = closed

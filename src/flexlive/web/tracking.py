@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Final
 
-from litestar import Request, Response, Router, get
+from litestar import Response, Router, get
 from litestar.params import Parameter
 
 from flexlive.domain.errors import ErrorCode as E
@@ -13,7 +13,7 @@ from flexlive.protocol import customer as wire
 from flexlive.services import tracking
 from flexlive.web import event_stream, track_page
 from flexlive.web.dependencies import Ctx, FactHub, Streams
-from flexlive.web.errors import problems
+from flexlive.web.errors import AnyRequest, problems
 from flexlive.web.event_stream import EventStream
 from flexlive.web.track_stream import TrackStream
 
@@ -28,7 +28,7 @@ PRIVATE_HEADERS: Final = {
     "x-robots-tag": "noindex, nofollow",
     "x-content-type-options": "nosniff",
 }
-_ERRORS = (E.INVALID, E.NOT_FOUND, E.RATE_LIMITED, E.DATABASE_UNAVAILABLE)
+_ERRORS = (E.INVALID, E.NOT_FOUND, E.RATE_LIMITED, E.DATABASE_UNAVAILABLE, E.UNAVAILABLE)
 
 
 @get("/v1/track/{token:str}", operation_id="getTracking", responses=problems(_ERRORS))
@@ -50,6 +50,7 @@ async def stream_tracking(
 ) -> EventStream:
     """The same, as it happens: `position`, then `state` or exactly the facts after Last-Event-ID, then live."""
     link = await tracking.open_link(ctx, token)
+    await ctx.market_ready(link.market_id)
     stream = TrackStream(ctx, hub, streams, link, last_event_id)
     return EventStream(stream.events(), stream.close)
 
@@ -66,7 +67,7 @@ async def tracking_page(ctx: Ctx, token: TrackToken) -> Response[bytes]:
 
 
 @get("/static/{name:str}", include_in_schema=False)
-async def static_file(request: Request[None, None, object], name: str) -> Response[bytes]:
+async def static_file(request: AnyRequest, name: str) -> Response[bytes]:
     """The page's own style and script; nothing else is served."""
     found = track_page.static_file(name)
     if found is None:
@@ -82,6 +83,4 @@ def _page(html: str, status_code: int) -> Response[bytes]:
     return Response(html.encode(), media_type="text/html", status_code=status_code, headers=headers)
 
 
-router = Router(
-    path="/", route_handlers=[get_tracking, stream_tracking, tracking_page, static_file], tags=["customer"]
-)
+router = Router(path="/", route_handlers=[get_tracking, stream_tracking, tracking_page, static_file], tags=["customer"])

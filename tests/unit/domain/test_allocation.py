@@ -240,6 +240,13 @@ def test_it_widens_when_nobody_is_left_to_accept_and_not_before() -> None:
     assert decide_staged([pending(1000)], [tired], crowd, now=NOW + seconds(12)) != []
 
 
+def test_the_offer_itself_is_not_counted_as_its_own_rival() -> None:
+    near_by, further = driver_view(1), driver_view(2, at_ring(1), acceptance=1.0)
+    (decision,) = decide_staged([pending(1000)], [opened()], [near_by, further], now=NOW + seconds(12))
+    assert isinstance(decision, Widen)
+    assert (decision.ring, decision.audience) == (1, 2)
+
+
 def test_offers_end_in_time_and_come_back() -> None:
     offer = opened()
     assert decide_staged([pending(1000)], [offer], now=offer.valid_until) != [Expire(uid(1))]

@@ -109,6 +109,12 @@ def test_the_usual_way() -> None:
     assert all(can(a, b, A.DRIVER) for a, b in pairwise(way))
 
 
+def test_a_counterpart_who_is_gone_blocks_the_step_and_another_way_is_left() -> None:
+    assert S.DELIVERED not in ways_on(S.ARRIVED_AT_DROPOFF, A.CUSTOMER)
+    assert S.PICKED_UP not in ways_on(S.ARRIVED_AT_PICKUP, A.STORE)
+    assert S.RETURNED not in ways_on(S.ARRIVED_AT_RETURN, A.STORE)
+
+
 def test_custody_can_be_transferred_wherever_there_is_custody_and_only_by_ops_with_the_second_driver() -> None:
     assert {status for status in S if after_transfer(status) is not None} == CUSTODY
     assert all(row.actors == {A.OPS} and row.needs == {A.DRIVER} for row in CUSTODY_TRANSFERS)

@@ -32,6 +32,11 @@ def test_the_antimeridian_is_no_wall() -> None:
     assert distance_m(Point(5, 180), Point(5, -180)) == pytest.approx(0, abs=1e-6)
 
 
+def test_the_far_side_of_the_earth_is_half_way_round() -> None:
+    for lat, lon in ((-0.82, -99.09), (-44.05, -28.49), (66.2, -4.72)):  # rounding lifts the haversine above 1 here
+        assert distance_m(Point(lat, lon), Point(-lat, lon + 180)) == pytest.approx(pi * EARTH_RADIUS_M)
+
+
 def test_a_known_distance() -> None:
     las_vegas, phoenix = Point(36.1699, -115.1398), Point(33.4484, -112.0740)
     assert distance_m(las_vegas, phoenix) == pytest.approx(412_000, rel=0.01)

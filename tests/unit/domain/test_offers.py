@@ -32,35 +32,41 @@ from flexlive.domain.offers import (
     result_code,
 )
 
-offers_by_id = st.dictionaries(
-    st.integers(100, 105).map(uid),
-    st.builds(
-        lambda status, left, driver: offer_state(
-            status=status,
-            valid_until=NOW + seconds(left),
-            driver_id=uid(driver) if status in (OfferStatus.ACCEPTED, OfferStatus.COMPLETED) else None,
-        ),
-        st.sampled_from(OfferStatus),
-        st.integers(-2, 2),
-        st.integers(1, 6),
-    ),
-).map(lambda found: {key: replace(offer, offer_id=key) for key, offer in found.items()})
-drivers_by_id = st.dictionaries(
-    st.integers(1, 6).map(uid),
-    st.builds(
-        lambda used, most, presence: driver_state(
-            slots_used=frozenset(used), routes_active_max=most, presence=presence
-        ),
-        st.sets(st.integers(1, 3)),
-        st.integers(1, 3),
-        st.sampled_from(Presence),
-    ),
-).map(lambda found: {key: replace(driver, driver_id=key) for key, driver in found.items()})
+# Mostly open offers and drivers on-line, so that winning, and then not winning again, happens often.
+offers_by_id = st.fixed_dictionaries(
+    {
+        uid(number): st.builds(
+            lambda status, left, driver, number=number: offer_state(
+                number,
+                status=status,
+                valid_until=NOW + seconds(left),
+                driver_id=uid(driver) if status in (OfferStatus.ACCEPTED, OfferStatus.COMPLETED) else None,
+            ),
+            st.sampled_from([OfferStatus.OPEN] * 12 + list(OfferStatus)),
+            st.integers(-1, 4),
+            st.integers(1, 4),
+        )
+        for number in range(100, 105)
+    }
+)
+drivers_by_id = st.fixed_dictionaries(
+    {
+        uid(number): st.builds(
+            lambda used, most, presence, number=number: driver_state(
+                number, slots_used=frozenset(used), routes_active_max=most, presence=presence
+            ),
+            st.sets(st.integers(1, 3), max_size=2),
+            st.integers(1, 3),
+            st.sampled_from([Presence.ONLINE] * 4 + [Presence.OFFLINE]),
+        )
+        for number in range(1, 5)
+    }
+)
 requests = st.lists(
     st.builds(
         AcceptRequest,
-        st.integers(100, 106).map(uid),
-        st.integers(1, 7).map(uid),
+        st.integers(100, 105).map(uid),
+        st.integers(1, 5).map(uid),
         st.none() | st.integers(0, 2),
     ),
     max_size=25,
@@ -118,6 +124,13 @@ def test_the_winner_who_asks_again_has_won_already() -> None:
     outcomes = decide_batch([ask, ask], {uid(100): offer_state()}, {uid(1): driver_state()}, NOW)
     assert outcomes == [Won(1), AlreadyWon()]
     assert [result_code(outcome) for outcome in outcomes] == ["won", "won"]
+
+
+def test_a_driver_with_one_slot_wins_one_of_two() -> None:
+    offers = {uid(100): offer_state(100), uid(101): offer_state(101)}
+    asked = [AcceptRequest(uid(100), uid(1)), AcceptRequest(uid(101), uid(1))]
+    outcomes = decide_batch(asked, offers, {uid(1): driver_state()}, NOW)
+    assert outcomes == [Won(1), NotEligible(Reason.SLOTS_FULL)]
 
 
 @pytest.mark.parametrize(

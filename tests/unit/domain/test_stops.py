@@ -36,6 +36,12 @@ def test_many_doors_are_each_visited_once_and_not_longer_than_as_they_came(doors
     assert path_m(FASHION_SHOW, [doors[i] for i in order]) <= path_m(FASHION_SHOW, nearest_first) + 1e-3
 
 
+def test_going_nearest_first_is_improved_upon() -> None:
+    doors = [Point(FASHION_SHOW.lat + km / 111, FASHION_SHOW.lon) for km in (1, -1.5, 3, -5, 9, -12, 20)]
+    ordered = [doors[i] for i in order_doors(FASHION_SHOW, doors)]
+    assert path_m(FASHION_SHOW, ordered) < 0.9 * path_m(FASHION_SHOW, _nearest_first(doors))
+
+
 @given(st.lists(st.tuples(st.integers(10, 13), near), min_size=1, max_size=5))
 def test_a_plan_goes_through_site_stores_and_doors(orders: list[tuple[int, Point]]) -> None:
     deliveries = [PlanDelivery(uid(100 + n), uid(store), door) for n, (store, door) in enumerate(orders)]

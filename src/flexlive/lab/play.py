@@ -1,0 +1,172 @@
+"""One play from the first process to the verdict."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from contextlib import AsyncExitStack
+from random import Random
+
+import msgspec
+
+from flexlive.lab.book import Book, OrderStory
+from flexlive.lab.cast import cast_drivers, manifest_of
+from flexlive.lab.cross_check import Committed
+from flexlive.lab.customers import Customers
+from flexlive.lab.fleet_process import FleetProcess
+from flexlive.lab.merchants import Merchants
+from flexlive.lab.ops_client import OpsClient
+from flexlive.lab.options import DemoOptions
+from flexlive.lab.pilot_scenario import pilot_scenario
+from flexlive.lab.pilot_world import pilot_world, seed_pilot_malls
+from flexlive.lab.real_day import load_day, parse_window, within
+from flexlive.lab.real_day_scenario import real_day_scenario, whole_window
+from flexlive.lab.real_day_world import build_world
+from flexlive.lab.scenario import Scenario
+from flexlive.lab.server_process import wait_ready
+from flexlive.lab.stage import Stage, open_stage
+from flexlive.lab.summary import RunFacts, Summary, summarise
+from flexlive.lab.summary_table import print_summary
+from flexlive.lab.view import View
+from flexlive.lab.waiting import committed_state, drain
+from flexlive.lab.world import World
+from flexlive.storage.maintenance import refresh_statistics
+
+SHOW_SECONDS = 0.25
+
+
+async def play(options: DemoOptions, view: View) -> bool:
+    """Returns whether every promise was kept. Raises DemoError, RealDayError, DatabaseSetupError."""
+    async with open_stage(options, view) as stage:
+        world, scenario = await _furnish(options, stage, view)
+        summary = await _perform(options, stage, world, scenario, view)
+        print_summary(view.console, summary)
+        if options.json_path is not None:
+            options.json_path.write_bytes(msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n")
+            view.step(f"summary written to {options.json_path}")
+        if options.serve:
+            await _serve_on(options, stage, world, scenario, view)
+        return summary.ok
+
+
+async def _furnish(options: DemoOptions, stage: Stage, view: View) -> tuple[World, Scenario]:
+    """A city to play in and what will be played there."""
+    run = secrets.token_hex(3)
+    async with OpsClient(stage.base_url, stage.ops_token) as client:
+        if options.day is not None:
+            window = None if options.window is None else parse_window(options.window)
+            day = within(load_day(options.day), window)
+            await wait_ready(stage.server, stage.base_url, options.start_seconds_max)
+            view.step(
+                f"server ready; building the city of {day.name}: {len(day.orders)} orders, {len(day.couriers)} couriers"
+            )
+            world = await build_world(client, day, run)
+            return world, real_day_scenario(day, window or whole_window(day), options.speed, world.markets[0])
+        async with asyncio.TaskGroup() as group:
+            group.create_task(seed_pilot_malls(stage.dsn, stage.directory / "seed.log"))
+            group.create_task(wait_ready(stage.server, stage.base_url, options.start_seconds_max))
+        world = await pilot_world(client)
+        view.step(f"server ready; {len(world.sites)} pilot malls with {len(world.stores)} stores")
+        scenario = pilot_scenario(
+            world,
+            drivers=options.drivers,
+            orders=options.orders,
+            seconds=options.seconds,
+            scale=options.speed,
+            seed=options.seed,
+            run=run,
+        )
+        return world, scenario
+
+
+async def _perform(options: DemoOptions, stage: Stage, world: World, scenario: Scenario, view: View) -> Summary:
+    """Drivers on, orders placed, everything drained, everybody home, judged."""
+    book, begun_at = Book(), time.monotonic()
+    async with AsyncExitStack() as stack:
+        async with OpsClient(stage.base_url, stage.ops_token) as client:
+            drivers = await cast_drivers(client, scenario)
+        await refresh_statistics(stage.pool)
+        view.step(f"{len(drivers)} drivers signed up; bringing their phones online")
+        manifest = manifest_of(options, stage.base_url, world, scenario, drivers)
+        fleet = await FleetProcess.start(manifest, stage.directory, book, view)
+        stack.push_async_callback(fleet.stop)
+        customers = Customers(stage.base_url, book, Random(options.seed))
+        stack.push_async_callback(customers.aclose)
+        pins: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+
+        def placed(order: OrderStory, pincode: str | None) -> None:
+            if not any(o.tracking_url for o in book.orders.values() if o is not order):
+                view.step(f"first order; its tracking page: {order.tracking_url}")
+            customers.follow(order)
+            if pincode is not None:
+                pins.put_nowait((order.external_delivery_id, pincode))
+
+        merchants = Merchants(stage.base_url, {s.external_store_id: s.api_key for s in world.stores}, book, placed)
+        stack.push_async_callback(merchants.aclose)
+        stack.push_async_callback(_cancel, asyncio.create_task(_tell_pins(fleet, pins)))
+        await fleet.wait_online(sum(d.on_seconds <= 0 for d in scenario.drivers), options.start_seconds_max)
+        view.step(f"{fleet.online} drivers online; ordering begins")
+        await fleet.begin()
+        phase = Phase("ordering")
+        stack.push_async_callback(_cancel, asyncio.create_task(_show(view, phase, book, fleet)))
+        stack.callback(view.panel_ends)
+        view.panel_begins()
+        await merchants.run(scenario.orders, time.time())
+        phase.name = "draining"
+        await drain(stage, book, fleet, world.markets, options.drain_seconds_max)
+        finished = await fleet.finish()
+        driver_ids = {driver.driver_id for driver in drivers}
+        committed: Committed = await committed_state(stage, book, world.markets, driver_ids)
+        run = RunFacts(
+            scenario=scenario.name,
+            drivers=len(drivers),
+            seed=options.seed,
+            speed=options.speed,
+            wall_seconds=time.monotonic() - begun_at,
+            first_offer_seconds=fleet.first_offer_seconds,
+            page_reconnects=customers.reconnects,
+        )
+        return summarise(run, book, fleet.samples, finished, committed)
+
+
+class Phase:
+    """The heading of the picture."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+async def _show(view: View, phase: Phase, book: Book, fleet: FleetProcess) -> None:
+    while True:
+        view.show(phase.name, book, fleet.samples)
+        await asyncio.sleep(SHOW_SECONDS)
+
+
+async def _tell_pins(fleet: FleetProcess, pins: asyncio.Queue[tuple[str, str]]) -> None:
+    while True:
+        await fleet.pin(*await pins.get())
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def _serve_on(options: DemoOptions, stage: Stage, world: World, scenario: Scenario, view: View) -> None:
+    """The server stays, and drivers come back, until Ctrl-C."""
+    store = world.stores[0]
+    book = Book()
+    async with AsyncExitStack() as stack:
+        async with OpsClient(stage.base_url, stage.ops_token) as client:
+            drivers = await cast_drivers(client, scenario)
+        fleet = await FleetProcess.start(
+            manifest_of(options, stage.base_url, world, scenario, drivers), stage.directory, book, view
+        )
+        stack.push_async_callback(fleet.stop)
+        await fleet.begin()
+        view.step(f"still serving: API description {stage.base_url}/schema, health {stage.base_url}/readyz")
+        view.step(f"order for store {store.external_store_id} ({store.name}) with API key {store.api_key}")
+        view.step(f"operations token: {stage.ops_token}")
+        view.step("Ctrl-C ends everything")
+        await asyncio.Event().wait()

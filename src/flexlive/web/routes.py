@@ -1,0 +1,57 @@
+"""All HTTP routes as one list, and what they need from the composition root."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from litestar import Litestar
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components
+from litestar.types import ControllerRouterHandler
+
+from flexlive.realtime.hub import Hub
+from flexlive.services.context import Context
+from flexlive.web import driver_http, health, market_api, merchant_api, ops_api, tracking
+from flexlive.web.auth import security_schemes
+from flexlive.web.dependencies import dependencies
+from flexlive.web.errors import exception_handlers
+from flexlive.web.limits import HttpOptions
+from flexlive.web.track_feeds import TrackStreams
+
+__all__ = ["dependencies", "exception_handlers", "install", "openapi_config", "route_handlers"]
+
+route_handlers: Final[list[ControllerRouterHandler]] = [
+    merchant_api.router,
+    market_api.router,
+    ops_api.router,
+    tracking.router,
+    driver_http.router,
+    health.router,
+]
+
+
+def install(
+    app: Litestar, *, ctx: Context, hub: Hub, relay_alive: Callable[[], bool], options: HttpOptions | None = None
+) -> TrackStreams:
+    """Give the routes their world; call before the first request. Drain what is returned when the process stops."""
+    streams = TrackStreams(options)
+    app.state.ctx = ctx
+    app.state.hub = hub
+    app.state.track_streams = streams
+    app.state.relay_alive = relay_alive
+    return streams
+
+
+def openapi_config(version: str) -> OpenAPIConfig:
+    """The description at /schema, as JSON; no viewer, since those load scripts from elsewhere."""
+    return OpenAPIConfig(
+        title="flexlive",
+        version=version,
+        description="Same-day delivery from local stores by gig drivers. Errors are problem+json with a stable `code`.",
+        path="/schema",
+        components=Components(security_schemes=dict(security_schemes)),
+        use_handler_docstrings=True,
+        render_plugins=[JsonRenderPlugin(path="/")],
+    )
