@@ -113,6 +113,8 @@ def configure_logging(settings: Settings) -> None:
     """structlog for our own lines, the same level for those of libraries."""
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     logging.basicConfig(level=max(level, logging.WARNING), format="%(levelname)s %(name)s %(message)s")
+    # An outage is told once by those who were asked for something, not once per session with a traceback.
+    logging.getLogger("asyncpg.pool").setLevel(logging.ERROR)
     renderer = (
         structlog.processors.JSONRenderer()
         if settings.log_format == "json"

@@ -15,12 +15,12 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
-from tests.integration.embedded_support import alive, child, eventually, execute, home_of, needs_proc, socket_dir
 
 from flexlive.storage import embedded, embedded_process
 from flexlive.storage.embedded import EmbeddedOptions, EmbeddedPostgres
 from flexlive.storage.embedded_binaries import Binaries
 from flexlive.storage.errors import DataDirectoryInUseError, EmbeddedPostgresError
+from tests.integration.embedded_support import alive, child, eventually, execute, home_of, needs_proc, socket_dir
 
 
 @pytest.fixture

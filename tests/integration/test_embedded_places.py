@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.integration.embedded_support import child, execute, needs_root
 
 import flexlive
 from flexlive.storage import embedded_binaries
 from flexlive.storage.embedded import EmbeddedOptions, EmbeddedPostgres
 from flexlive.storage.embedded_account import Account, choose_account, make_private_folder
 from flexlive.storage.errors import EmbeddedPostgresError
+from tests.integration.embedded_support import child, execute, needs_root
 
 NOBODY_UID = 65534
 

@@ -7,10 +7,10 @@ import random
 import uuid
 
 import pytest
-from tests.integration.event_world import add_delivery, add_drivers, add_market, lock_drivers, new_event
 
 from flexlive.storage import events
 from flexlive.storage.pool import Pool
+from tests.integration.event_world import add_delivery, add_drivers, add_market, lock_drivers, new_event
 
 # The law of the event table; nothing may ever be returned.
 LAW = """

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.integration.event_world import add_market
-
 from flexlive.storage import leases
 from flexlive.storage.pool import Pool
+from tests.integration.event_world import add_market
 
 
 async def _expire(pool: Pool) -> None:

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Callable
 from itertools import pairwise
 
 import pytest
-from tests.integration.event_world import add_drivers, add_market, append_one, lock_drivers, new_event
 
 from flexlive.realtime import chain
 from flexlive.realtime.buses.memory import MemoryBus
@@ -20,6 +19,7 @@ from flexlive.storage.pool import Pool
 from flexlive.storage.relay import StoredPosition
 from flexlive.workers.fact_source import DatabaseFacts
 from flexlive.workers.relay import Relay, RelayOptions
+from tests.integration.event_world import add_drivers, add_market, append_one, lock_drivers, new_event
 
 # Nothing may come to pass by polling alone.
 BY_WAKE = RelayOptions(poll_seconds=20, sign_of_life_seconds=20)

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import pytest
-from tests.integration.event_world import add_drivers, add_market, lock_drivers, new_event
 
 from flexlive.realtime.bus import Bus, Callback, Unsubscribe
 from flexlive.realtime.buses.memory import MemoryBus
@@ -21,6 +20,7 @@ from flexlive.storage import events, relay
 from flexlive.storage.pool import Connection, Pool, PoolOptions, close_pool, open_pool
 from flexlive.workers.fact_source import DatabaseFacts
 from flexlive.workers.relay import Relay, RelayOptions
+from tests.integration.event_world import add_drivers, add_market, lock_drivers, new_event
 
 Append = Callable[[Connection, str, uuid.UUID], Awaitable[object]]
 Fact = tuple[str, int]

@@ -40,7 +40,7 @@ class ClientClosedError(Exception):
     """The server said: not again as you are (close code 4500–4999), or a refreshed token is needed and none came."""
 
     def __init__(self, code: int, reason: str) -> None:
-        name = CloseCode(code).name.lower() if code in CloseCode else "closed"
+        name = next((known.name.lower() for known in CloseCode if known == code), "closed")
         super().__init__(f"{code} {name}: {reason}")
         self.code = code
         self.reason = reason

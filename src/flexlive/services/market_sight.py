@@ -38,8 +38,9 @@ async def look(conn: Executor, rules: MarketRules, now: datetime) -> MarketSight
     waiting = await offers.waiting(conn, market_id, WAITING_DELIVERIES_MAX)
     opened = await offers.open_now(conn, market_id)
     due = [at for row in opened for at in (row["valid_until"], row["widen_at"]) if at is not None]
-    next_due_at = min(due, default=None)
-    if not waiting and (next_due_at is None or next_due_at > now):
+    # A widening that was due and not needed is looked at again with every regular tick, not in a hurry.
+    next_due_at = min((at for at in due if at > now), default=None)
+    if not waiting and all(at > now for at in due):
         return MarketSight([], [], [], {}, next_due_at)
     stale = timedelta(seconds=rules.policy.position_stale_seconds)
     fleet = await drivers.online(conn, market_id, now - stale)

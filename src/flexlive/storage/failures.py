@@ -16,6 +16,8 @@ _UNREACHABLE: Final = (
     asyncpg.LockNotAvailableError,
     asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.InterfaceError,
+    # What a session says whose server was killed in the middle of an answer.
+    asyncpg.InternalClientError,
     ConnectionError,
     TimeoutError,
 )

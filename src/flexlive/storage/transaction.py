@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
-from typing import Protocol, cast
+from typing import Final, Protocol, cast
 
 from flexlive.storage.failures import unreachable
 from flexlive.storage.pool import Connection, Pool
+
+ACQUIRE_SECONDS_MAX: Final = 5.0
+"""How long a use case waits for a free session before it says that the database is not available."""
 
 
 class OutcomeUnknownError(Exception):
@@ -27,7 +30,7 @@ async def transaction(pool: Pool, *, durable: bool = True) -> AsyncGenerator[Con
     durable=False: asynchronous commit, for rows that the next second replaces anyway.
     Raises OutcomeUnknownError when COMMIT was sent and not answered; every other error means nothing was written.
     """
-    async with pool.acquire() as conn:
+    async with pool.acquire(timeout=ACQUIRE_SECONDS_MAX) as conn:
         work = cast("_Work", conn.transaction())
         await work.start()
         try:

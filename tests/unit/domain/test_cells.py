@@ -5,11 +5,11 @@ from math import inf, nan
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.domain.builders import FASHION_SHOW, points
 
 from flexlive.domain import cells
 from flexlive.domain.errors import ErrorCode, FlexliveError
 from flexlive.domain.geography import Point, distance_m
+from tests.unit.domain.builders import FASHION_SHOW, points
 
 resolutions = st.integers(0, 12)
 any_cell = st.builds(lambda point, resolution: cells.cell_of(*point, resolution), points, resolutions)

@@ -3,7 +3,6 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.domain.builders import FASHION_SHOW, NOW, points, seconds
 
 from flexlive.domain.check_in import (
     FIX_AGE_SECONDS_MAX,
@@ -20,6 +19,7 @@ from flexlive.domain.check_in import (
 from flexlive.domain.errors import ErrorCode
 from flexlive.domain.geography import Point, distance_m
 from flexlive.domain.markets import MarketPolicy
+from tests.unit.domain.builders import FASHION_SHOW, NOW, points, seconds
 
 STOP = CheckInStop(FASHION_SHOW, 150, code="MALL-7")
 POLICY = MarketPolicy()

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import pytest
-from tests.unit.domain.builders import driver_state, offer_state
 
 from flexlive.domain.drivers import DriverState, DriverStatus, Presence, Vehicle
 from flexlive.domain.eligibility import Eligible, Ineligible, Reason, eligible, entitled
 from flexlive.domain.offers import OfferState
+from tests.unit.domain.builders import driver_state, offer_state
 
 SMALL = Vehicle(packages_max=2, weight_grams_max=5_000, carries_upright=False)
 

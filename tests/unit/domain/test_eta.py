@@ -3,11 +3,11 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.domain.builders import FASHION_SHOW, NOW, points, seconds
 
 from flexlive.domain.eta import eta_seconds, imminent, path_seconds, road_m, worth_telling
 from flexlive.domain.geography import Point, distance_m
 from flexlive.domain.markets import MarketPolicy, scaled
+from tests.unit.domain.builders import FASHION_SHOW, NOW, points, seconds
 
 POLICY = MarketPolicy()
 

@@ -5,9 +5,9 @@ from math import inf, nan, pi
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.domain.builders import points
 
 from flexlive.domain.geography import EARTH_RADIUS_M, Point, distance_m, on_earth
+from tests.unit.domain.builders import points
 
 
 @given(points, points)
@@ -33,8 +33,8 @@ def test_the_antimeridian_is_no_wall() -> None:
 
 
 def test_the_far_side_of_the_earth_is_half_way_round() -> None:
-    for lat, lon in ((-0.82, -99.09), (-44.05, -28.49), (66.2, -4.72)):  # rounding lifts the haversine above 1 here
-        assert distance_m(Point(lat, lon), Point(-lat, lon + 180)) == pytest.approx(pi * EARTH_RADIUS_M)
+    for lat in (-0.82, -44.05, -85.75, 66.2):  # rounding lifts the haversine above 1 here
+        assert distance_m(Point(lat, 0), Point(-lat, 180)) == pytest.approx(pi * EARTH_RADIUS_M)
 
 
 def test_a_known_distance() -> None:

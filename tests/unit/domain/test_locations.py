@@ -5,7 +5,6 @@ from math import nan
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.domain.builders import FASHION_SHOW, NOW, points, seconds
 
 from flexlive.domain.geography import Point, distance_m
 from flexlive.domain.locations import (
@@ -21,6 +20,7 @@ from flexlive.domain.locations import (
     judge_ping,
 )
 from flexlive.domain.markets import MarketPolicy, scaled
+from tests.unit.domain.builders import FASHION_SHOW, NOW, points, seconds
 
 POLICY = MarketPolicy()
 fixes = st.builds(

@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.domain.builders import NOW, driver_state, offer_state, seconds, uid
 
 from flexlive.domain.drivers import DriverState, DriverStatus, Presence
 from flexlive.domain.eligibility import Reason
@@ -31,6 +30,7 @@ from flexlive.domain.offers import (
     offer_sources,
     result_code,
 )
+from tests.unit.domain.builders import NOW, driver_state, offer_state, seconds, uid
 
 # Mostly open offers and drivers on-line, so that winning, and then not winning again, happens often.
 offers_by_id = st.fixed_dictionaries(

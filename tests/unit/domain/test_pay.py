@@ -4,9 +4,9 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.domain.builders import uid
 
 from flexlive.domain.pay import LedgerKind, LedgerRow, Pay, PayRule, quote, route_rows
+from tests.unit.domain.builders import uid
 
 cents = st.integers(0, 5_000)
 rules = st.builds(

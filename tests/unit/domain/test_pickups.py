@@ -3,12 +3,12 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.domain.builders import uid
 
 from flexlive.domain.errors import ErrorCode
 from flexlive.domain.packages import CUSTODY_TRANSITIONS, PackageCustody
 from flexlive.domain.pickups import PackageState, PickedUp, PickupRefused, find_package, judge_pickup, same_code
 from flexlive.domain.reasons import ReasonCode
+from tests.unit.domain.builders import uid
 
 
 def package(number: int, delivery: int = 1, *, scanned: bool = True) -> PackageState:

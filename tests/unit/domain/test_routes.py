@@ -6,7 +6,6 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.domain.builders import uid
 
 from flexlive.domain.actors import ActorType
 from flexlive.domain.deliveries import TERMINAL, DeliveryStatus, can
@@ -21,6 +20,7 @@ from flexlive.domain.routes import (
     on_statuses_changed,
 )
 from flexlive.domain.stops import STOP_TRANSITIONS, StopKind, StopState, StopStatus, next_stop
+from tests.unit.domain.builders import uid
 
 D, K, S = DeliveryStatus, StopKind, StopStatus
 

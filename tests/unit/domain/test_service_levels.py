@@ -6,12 +6,12 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.domain.builders import instants
 
 from flexlive.domain.errors import ErrorCode
 from flexlive.domain.offers import OfferShape
 from flexlive.domain.service_levels import Refused, ServiceLevel, ServiceLevelName, Window, promise, scaled
 from flexlive.domain.sites import ALWAYS_OPEN, daily, is_open, zone
+from tests.unit.domain.builders import instants
 
 LAS_VEGAS, PHOENIX, NEW_YORK = "America/Los_Angeles", "America/Phoenix", "America/New_York"
 MALL = daily(time(10), time(21))

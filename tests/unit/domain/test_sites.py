@@ -6,7 +6,6 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.domain.builders import instants
 
 from flexlive.domain.errors import ErrorCode, FlexliveError
 from flexlive.domain.geography import Point
@@ -23,6 +22,7 @@ from flexlive.domain.sites import (
     openings,
     zone,
 )
+from tests.unit.domain.builders import instants
 
 LAS_VEGAS, PHOENIX, NEW_YORK = "America/Los_Angeles", "America/Phoenix", "America/New_York"
 TEN_TO_NINE = daily(time(10), time(21))

@@ -5,12 +5,12 @@ from itertools import permutations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.domain.builders import FASHION_SHOW, uid
 
 from flexlive.domain.door_order import PERMUTED_DOORS_MAX, order_doors, path_m
 from flexlive.domain.geography import Point
 from flexlive.domain.routes import PlanDelivery, PlanSite, PlanStore, plan_stops
 from flexlive.domain.stops import STOP_ENDED, StopKind, StopState, StopStatus, next_stop
+from tests.unit.domain.builders import FASHION_SHOW, uid
 
 near = st.builds(
     lambda north, east: Point(FASHION_SHOW.lat + north, FASHION_SHOW.lon + east),

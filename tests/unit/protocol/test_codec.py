@@ -151,7 +151,5 @@ def test_frame_headers_are_those_of_the_websockets_library(size: int):
 
 def test_results_are_the_same_bytes_every_time():
     body = codec.encode_result("c", ok=False, code="conflict", current={"offer_version": 2})
-    assert body == codec.encode_server(
-        driver.Result(cmd="c", ok=False, code="conflict", current={"offer_version": 2})
-    )
+    assert body == codec.encode_server(driver.Result(cmd="c", ok=False, code="conflict", current={"offer_version": 2}))
     assert decode_server(body) == driver.Result(cmd="c", ok=False, code="conflict", current={"offer_version": 2})

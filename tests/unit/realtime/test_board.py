@@ -164,7 +164,10 @@ class BoardAgainstModel(RuleBasedStateMachine):
 
     def _shows(self, offer: int, who: int) -> bool:
         return (
-            self.online[who] and who != 0 and (offer, who) not in self.declined and self.at[who] in self.offers[offer][1]
+            self.online[who]
+            and who != 0
+            and (offer, who) not in self.declined
+            and self.at[who] in self.offers[offer][1]
         )
 
     def _open_for(self, offer: int, who: int) -> None:
