@@ -7,23 +7,27 @@ order by driver_id
 for no key update;
 
 -- name: drivers_standing
--- Everything eligibility asks, read after the lock.
-select d.driver_id, d.status, d.presence, d.routes_active_max, d.first_name,
+-- Everything eligibility asks of the drivers who ask, and the answer each may have had already; read after the lock.
+select d.driver_id, d.status, d.presence, d.routes_active_max,
        v.packages_max, v.weight_grams_max, v.carries_upright,
        array(select e.offer_type from enrolment e
              join offer_type t on t.market_id = e.market_id and t.offer_type = e.offer_type
              where e.market_id = d.market_id and e.driver_id = d.driver_id and e.status = 'active'
                and e.terms_version >= t.terms_version and t.active) as offer_types,
        array(select s.slot from slot s
-             where s.market_id = d.market_id and s.driver_id = d.driver_id and s.active) as slots_used
-from driver d
+             where s.market_id = d.market_id and s.driver_id = d.driver_id and s.active) as slots_used,
+       exists (select from offer_decline x
+               where x.market_id = d.market_id and x.offer_id = ask.offer_id and x.driver_id = d.driver_id) as declined,
+       r.request_sha256, r.body
+from unnest(:driver_ids::uuid[], :device_ids::text[], :cmds::text[], :offer_ids::uuid[])
+  as ask(driver_id, device_id, cmd, offer_id)
+join driver d on d.market_id = :market_id and d.driver_id = ask.driver_id
 left join vehicle v on v.market_id = d.market_id and v.driver_id = d.driver_id and v.active
-where d.market_id = :market_id and d.driver_id = any(:driver_ids::uuid[]);
+left join command_result r on r.market_id = d.market_id and r.driver_id = d.driver_id
+  and r.device_id = ask.device_id and r.cmd = ask.cmd;
 
--- name: declined_offers
-select offer_id, driver_id
-from offer_decline
-where market_id = :market_id and driver_id = any(:driver_ids::uuid[]) and offer_id = any(:offer_ids::uuid[]);
+-- name: first_name
+select first_name from driver where market_id = :market_id and driver_id = :driver_id;
 
 -- name: set_presence
 -- Returns a row only when the mode really changed.

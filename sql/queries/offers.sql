@@ -1,5 +1,6 @@
 -- name: lock_offers
--- The expiry guard: the clock is read after each row's lock, so an expired offer is never accepted.
+-- The expiry guard: the clock is read after each row's lock, so an expired offer is never accepted. The load is what
+-- must fit in the car.
 with locked as materialized (
   select offer_id, offer_type, status, version, valid_until, driver_id, site_id, cells
   from offer
@@ -7,20 +8,40 @@ with locked as materialized (
   order by offer_id
   for no key update
 )
-select locked.*, clock_timestamp() as db_now from locked;
+select locked.*, clock_timestamp() as db_now, k.package_count, k.weight_grams, k.must_be_upright
+from locked
+left join lateral (
+  select count(*)::int as package_count, coalesce(sum(p.weight_grams), 0)::int as weight_grams,
+         coalesce(bool_or(p.must_be_upright), false) as must_be_upright
+  from offer_delivery od
+  join package p on p.market_id = od.market_id and p.delivery_id = od.delivery_id
+  where locked.status = 'open' and od.market_id = :market_id and od.offer_id = locked.offer_id and od.active
+) k on true;
 
 -- name: lock_offer_deliveries
--- The work of these offers, locked in delivery order after the offers themselves.
-select od.offer_id, od.sequence, d.delivery_id, d.store_id, d.site_id, d.status, d.dropoff_lat, d.dropoff_lon,
-       d.tip_cents
+-- The work of these offers, locked in delivery order after the offers themselves, with everything the winner's route
+-- will show: one read instead of a second look after the write.
+select od.offer_id, od.sequence, d.delivery_id, d.store_id, d.site_id, d.external_delivery_id, d.status, d.readiness,
+       d.version, d.pickup_ready_at, d.pickup_deadline_at, d.dropoff_ready_at, d.dropoff_deadline_at,
+       d.pickup_instructions, d.dropoff_instructions, d.dropoff_address, d.dropoff_unit, d.dropoff_lat, d.dropoff_lon,
+       d.contact_name, d.contact_phone, d.dropoff_verification, d.tip_cents, d.currency,
+       s.name as store_name, s.unit as store_unit, s.floor as store_floor, s.phone as store_phone,
+       s.pickup_instructions as store_instructions, p.name as site_name, p.address as site_address, p.entrance_name,
+       p.entrance_lat, p.entrance_lon, p.parking_notes, p.geofence_radius_m,
+       (select jsonb_agg(jsonb_build_object(
+                 'package_id', k.package_id, 'barcode', k.barcode, 'size', k.size, 'weight_grams', k.weight_grams,
+                 'must_be_upright', k.must_be_upright, 'custody', k.custody) order by k.barcode)
+        from package k where k.market_id = d.market_id and k.delivery_id = d.delivery_id) as packages
 from offer_delivery od
 join delivery d on d.market_id = od.market_id and d.delivery_id = od.delivery_id
+join store s on s.market_id = d.market_id and s.store_id = d.store_id
+join pickup_site p on p.market_id = d.market_id and p.site_id = d.site_id
 where od.market_id = :market_id and od.offer_id = any(:offer_ids::uuid[]) and od.active
 order by d.delivery_id
 for no key update of d;
 
 -- name: offer_loads
--- What must fit in the car.
+-- What must fit in the car, for the dispatcher's look at open offers.
 select od.offer_id, count(*)::int as package_count, sum(p.weight_grams)::int as weight_grams,
        bool_or(p.must_be_upright) as must_be_upright
 from offer_delivery od
@@ -47,6 +68,15 @@ with won as (
 ), slotted as (
   insert into slot (market_id, route_id, driver_id, slot)
   select :market_id, route_id, driver_id, slot from accepted
+), stopped as (
+  insert into stop (market_id, stop_id, route_id, sequence, kind, site_id, store_id, delivery_ids, lat, lon,
+                    geofence_radius_m)
+  select :market_id, x.stop_id, x.route_id, x.sequence, x.kind, x.site_id, x.store_id,
+         -- arrays of arrays do not unnest by row, so each stop carries its deliveries as one array literal
+         x.delivery_ids::uuid[], x.lat, x.lon, x.geofence_radius_m
+  from unnest(:stop_ids::uuid[], :stop_route_ids::uuid[], :sequences::smallint[], :kinds::text[], :site_ids::uuid[],
+              :store_ids::uuid[], :delivery_ids::text[], :lats::float8[], :lons::float8[], :radii_m::int[])
+    as x(stop_id, route_id, sequence, kind, site_id, store_id, delivery_ids, lat, lon, geofence_radius_m)
 ), confirmed as (
   update delivery d
   set status = 'confirmed', status_at = a.accepted_at, version = d.version + 1,
@@ -189,10 +219,3 @@ values (:market_id, :decision_id, :decided_at, :policy, :policy_version, :action
 select offer_id, driver_id
 from offer_decline
 where market_id = :market_id and offer_id = any(:offer_ids::uuid[]);
-
--- name: places
--- Where a driver stops for these stores.
-select s.store_id, s.site_id, s.unit, s.floor, p.entrance_lat, p.entrance_lon, p.geofence_radius_m
-from store s
-join pickup_site p on p.market_id = s.market_id and p.site_id = s.site_id
-where s.market_id = :market_id and s.store_id = any(:store_ids::uuid[]);

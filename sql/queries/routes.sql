@@ -1,14 +1,3 @@
--- name: insert_stops!
--- The plan of one or many new routes, in order.
-insert into stop (market_id, stop_id, route_id, sequence, kind, site_id, store_id, delivery_ids, lat, lon,
-                  geofence_radius_m)
-select :market_id, x.stop_id, x.route_id, x.sequence, x.kind, x.site_id, x.store_id,
-       -- arrays of arrays do not unnest by row, so each plan row carries its deliveries as one text array literal
-       x.delivery_ids::uuid[], x.lat, x.lon, x.geofence_radius_m
-from unnest(:stop_ids::uuid[], :route_ids::uuid[], :sequences::smallint[], :kinds::text[], :site_ids::uuid[],
-            :store_ids::uuid[], :delivery_ids::text[], :lats::float8[], :lons::float8[], :radii_m::int[])
-  as x(stop_id, route_id, sequence, kind, site_id, store_id, delivery_ids, lat, lon, geofence_radius_m);
-
 -- name: routes
 -- Routes by id.
 select route_id, driver_id, offer_id, status, version

@@ -38,9 +38,7 @@ def order(world: World, **changes: Any) -> wire.CreateDelivery:
 async def place(
     world: World, request: wire.CreateDelivery, merchant: MerchantPrincipal | None = None
 ) -> tuple[wire.DeliveryCreated, bool]:
-    return await deliveries.create(
-        world.ctx, merchant or world.merchant, request, wire.canonical_sha256(request)
-    )
+    return await deliveries.create(world.ctx, merchant or world.merchant, request, wire.canonical_sha256(request))
 
 
 async def refused(world: World, request: wire.CreateDelivery) -> FlexliveError:
@@ -238,9 +236,7 @@ async def test_a_closed_site_closes_its_stores_to_express(world: World) -> None:
 
 async def test_readiness_fills_in_skipped_steps_and_tells_customer_and_driver_side(world: World) -> None:
     created, _ = await place(world, order(world))
-    said = await deliveries.set_readiness(
-        world.ctx, world.merchant, world.market_id, created.delivery_id, "ready"
-    )
+    said = await deliveries.set_readiness(world.ctx, world.merchant, world.market_id, created.delivery_id, "ready")
     assert (said.status, said.readiness, said.version) == ("created", "ready", 2)
     again = await deliveries.set_readiness(world.ctx, world.merchant, world.market_id, created.delivery_id, "ready")
     assert again == said

@@ -1,4 +1,4 @@
-"""The whole server on a loopback port inside the test's own loop, and a client that holds every answer to the schema."""
+"""The whole server on a loopback port inside the test's own loop; its client holds every answer to the schema."""
 
 from __future__ import annotations
 

@@ -171,6 +171,14 @@ class DriverClient(DriverCommands):
             self._answers.pop(command.cmd, None)
 
     async def _run(self) -> None:
+        try:
+            await self._stay_connected()
+        except Exception as error:
+            # A mistake in here, or in the app's token function: better a loud end than an app that waits forever.
+            self._end(ClientClosedError(1006, f"{type(error).__name__}: {error}"))
+            raise
+
+    async def _stay_connected(self) -> None:
         failures = 0
         while self._ended is None:
             opened_before = self._opened_count

@@ -57,7 +57,7 @@ class DriverBot:
         self.history = DriverHistory(f"driver {self.driver.first_name} {self.driver.driver_id}")
         self.report.histories.append(self.history)
         self._offers = OfferWork(self)
-        phone = Phone(self.history, self.report, self._opened)
+        phone = Phone(self.history, self.report, opened=self._opened, offered=self._offered)
         self.client = DriverClient(
             self.manifest.url,
             self.driver.access_token,
@@ -181,12 +181,10 @@ class DriverBot:
             await self._locate()
 
     async def _listen(self) -> None:
-        async for message in self.client:
-            if isinstance(message, OfferOpen):
-                self._offer_came(message)
+        async for _ in self.client:
             self._news.set()
 
-    def _offer_came(self, offer: OfferOpen) -> None:
+    def _offered(self, offer: OfferOpen) -> None:
         now, unix = self.clock.now(), self.clock.unix()
         self.report.shown(offer.offer_id, unix)
         age = unix - offer.opened_at.timestamp()

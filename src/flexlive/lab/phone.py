@@ -8,19 +8,28 @@ from flexlive.lab.driver_history import DriverHistory
 from flexlive.lab.fleet_report import FleetReport
 from flexlive.protocol.close_codes import Advice, advice
 from flexlive.protocol.codec import BadFrame, Unknown, decode_server
-from flexlive.protocol.driver import Command, Error
+from flexlive.protocol.driver import Command, Error, OfferOpen
 
 
 class Phone:
-    """The client's observer."""
+    """The client's observer. offered: called while the frame of a new offer is still warm."""
 
-    def __init__(self, history: DriverHistory, report: FleetReport, opened: Callable[[], None]) -> None:
-        self._history, self._report, self._opened = history, report, opened
+    def __init__(
+        self,
+        history: DriverHistory,
+        report: FleetReport,
+        *,
+        opened: Callable[[], None],
+        offered: Callable[[OfferOpen], None],
+    ) -> None:
+        self._history, self._report, self._opened, self._offered = history, report, opened, offered
         self._up = False
         self._ever_up = False
 
     def frame_received(self, frame: bytes) -> None:
         message = decode_server(frame)
+        if isinstance(message, OfferOpen):
+            self._offered(message)
         match message:
             case BadFrame():
                 self._report.trouble(f"{self._history.name}: the server sent a bad frame: {message.message}")

@@ -58,7 +58,6 @@ class _Peek(msgspec.Struct, frozen=True, gc=False):
 
 _client_decoder = msgspec.json.Decoder(ClientMessage)
 _server_decoder = msgspec.json.Decoder(ServerMessage)
-_server_peek = msgspec.json.Decoder(_Peek)
 _peek_decoder = msgspec.json.Decoder(_Peek)
 _encoder = msgspec.json.Encoder()
 
@@ -128,7 +127,7 @@ def decode_server(frame: bytes | str) -> ServerMessage | Unknown | BadFrame:
         return _server_decoder.decode(frame)
     except msgspec.ValidationError as error:
         try:
-            type_ = _server_peek.decode(frame).type
+            type_ = _peek_decoder.decode(frame).type
         except (msgspec.MsgspecError, UnicodeError, RecursionError):
             return BadFrame("invalid_message", "a frame has a `type`")
         return Unknown(type_) if type_ not in _SERVER_TAGS else BadFrame("invalid_message", f"{type_}: {error}")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 from uuid import UUID
 
 import msgspec
@@ -188,9 +188,21 @@ class ReadinessSet(Struct, frozen=True):
 
 def canonical_sha256(request: CreateDelivery) -> bytes:
     """SHA-256 of what a request means: key order, white space, spelled-out defaults and time offsets do not matter."""
-    utc = {
-        name: value.astimezone(UTC)
-        for name in ("pickup_ready_at", "pickup_deadline_at", "dropoff_ready_at", "dropoff_deadline_at")
-        if (value := getattr(request, name)) is not None
-    }
-    return hashlib.sha256(msgspec.json.encode(msgspec.structs.replace(request, **utc))).digest()
+    return hashlib.sha256(msgspec.json.encode(_meaning(request), order="sorted")).digest()
+
+
+def _meaning(value: object) -> object:
+    # Defaults are left out by equality, so that fields added later do not make yesterday's order another one.
+    match value:
+        case Struct():
+            return {
+                field.name: _meaning(given)
+                for field in msgspec.structs.fields(value)
+                if (given := getattr(value, field.name)) != field.default
+            }
+        case tuple():
+            return [_meaning(item) for item in cast("tuple[object, ...]", value)]
+        case datetime():
+            return value.astimezone(UTC)
+        case _:
+            return value

@@ -1,4 +1,7 @@
-"""What operators send and get over HTTP: markets, sites, retailers, offer types, drivers."""
+"""What operators send and get over HTTP: markets, sites, retailers, offer types, drivers.
+
+A field nobody knows is refused here: an operator's typing mistake must not become a silent default.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,7 @@ SiteKindName = Literal["mall", "store", "supermarket", "station"]
 MerchantScope = Literal["deliveries"]
 
 
-class CreateMarket(Struct, frozen=True, kw_only=True):
+class CreateMarket(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A city. A policy field left out has the default of `MarketPolicy`."""
 
     market_id: MarketId
@@ -51,6 +54,10 @@ class CreateMarket(Struct, frozen=True, kw_only=True):
     offer_resolution: Annotated[int, Meta(ge=4, le=10)] = 7
     presence_resolution: Annotated[int, Meta(ge=7, le=12)] = 9
     policy: MarketPolicy = field(default_factory=MarketPolicy)
+
+
+class PutPolicy(MarketPolicy, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole policy; a field left out has its default. Stored policies may hold fields of later versions."""
 
 
 class Market(Struct, frozen=True, kw_only=True):
@@ -65,7 +72,7 @@ class Market(Struct, frozen=True, kw_only=True):
     created_at: datetime
 
 
-class Entrance(Struct, frozen=True):
+class Entrance(Struct, frozen=True, forbid_unknown_fields=True):
     """Where a driver stops and checks in; the geofence is around it."""
 
     name: Name
@@ -73,7 +80,7 @@ class Entrance(Struct, frozen=True):
     lon: Lon
 
 
-class CreateSite(Struct, frozen=True, kw_only=True):
+class CreateSite(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     kind: SiteKindName
     name: Name
     address: Address
@@ -105,7 +112,7 @@ class Site(Struct, frozen=True, kw_only=True):
     created_at: datetime
 
 
-class CreateMerchant(Struct, frozen=True, kw_only=True):
+class CreateMerchant(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """brand: what customers read; the name when left out."""
 
     name: Name
@@ -126,7 +133,7 @@ class MerchantCreated(Struct, frozen=True, kw_only=True):
     api_key: str
 
 
-class CreateStore(Struct, frozen=True, kw_only=True):
+class CreateStore(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A counter. Its number is the merchant's own and names one store in the whole deployment."""
 
     merchant_id: UUID
@@ -162,7 +169,7 @@ class Store(Struct, frozen=True, kw_only=True):
     created_at: datetime
 
 
-class PutParticipation(Struct, frozen=True, kw_only=True):
+class PutParticipation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A merchant takes part with its stores at a site. valid_from: now when left out."""
 
     merchant_id: UUID
@@ -182,7 +189,7 @@ class Participation(Struct, frozen=True, kw_only=True):
     valid_until: datetime | None
 
 
-class PutOfferType(Struct, frozen=True, kw_only=True):
+class PutOfferType(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name: Name
     terms_version: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
     documents_required: Annotated[tuple[DocumentName, ...], Meta(max_length=20)] = ()
@@ -200,7 +207,7 @@ class OfferType(Struct, frozen=True, kw_only=True):
     created_at: datetime
 
 
-class PutServiceLevel(Struct, frozen=True, kw_only=True):
+class PutServiceLevel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """promise_seconds: from the order to the door. cutoff_local, window_end_local: that day, in the market's time."""
 
     shape: Shape
@@ -219,7 +226,7 @@ class ServiceLevel(Struct, frozen=True, kw_only=True):
     days_of_week: tuple[int, ...]
 
 
-class Vehicle(Struct, frozen=True, kw_only=True):
+class Vehicle(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is left out has the usual measure of its kind."""
 
     kind: VehicleKindName = "car"
@@ -229,14 +236,14 @@ class Vehicle(Struct, frozen=True, kw_only=True):
     carries_upright: bool | None = None
 
 
-class NewDriver(Struct, frozen=True, kw_only=True):
+class NewDriver(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     first_name: Name
     vehicle: Vehicle = Vehicle()
     offer_types: Annotated[tuple[OfferTypeName, ...], Meta(max_length=OFFER_TYPES_PER_DRIVER_MAX)] = ()
     routes_active_max: Annotated[int, Meta(ge=1, le=8)] = 1
 
 
-class ProvisionDrivers(Struct, frozen=True, kw_only=True):
+class ProvisionDrivers(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     drivers: Annotated[tuple[NewDriver, ...], Meta(min_length=1, max_length=DRIVERS_MAX)]
     token_ttl_seconds: Annotated[int, Meta(ge=60, le=TOKEN_TTL_SECONDS_MAX)] = TOKEN_TTL_SECONDS_DEFAULT
 

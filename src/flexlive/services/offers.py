@@ -70,16 +70,24 @@ async def commit_accepts(ctx: Context, market_id: str, items: Sequence[AcceptIte
     driver_ids = sorted({item.principal.driver_id for item in items})
     async with transaction(ctx.pool) as conn:
         await drivers.lock(conn, market_id, driver_ids)
-        known = await command_results.known(conn, market_id, [item.key for item in items])
-        fresh = [item for item in items if item.key not in known]
-        bodies: dict[CommandKey, bytes] = {}
+        asks = [(item.key, item.command.offer_id) for item in items]
+        standing = {row["driver_id"]: row for row in await drivers.standing(conn, market_id, asks)}
+        known = {each: row for each, row in standing.items() if row["body"] is not None}
+        fresh = [item for item in items if item.principal.driver_id not in known]
+        bodies: dict[UUID, bytes] = {}
         if fresh:
-            bodies = await _decide_fresh(ctx, conn, market_id, driver_ids, fresh)
-            stored = [(item.key, StoredResult(request_sha256(item.command), bodies[item.key])) for item in fresh]
+            bodies = await _decide_fresh(ctx, conn, market_id, standing, fresh)
+            stored = [
+                (item.key, StoredResult(request_sha256(item.command), bodies[item.principal.driver_id]))
+                for item in fresh
+            ]
             await command_results.insert(conn, market_id, stored, ctx.clock())
     if fresh:
         ctx.committed(market_id)
-    return [bodies[item.key] if item.key in bodies else _repeat(item, known[item.key]) for item in items]
+    return [
+        bodies[driver_id] if (driver_id := item.principal.driver_id) in bodies else _repeat(item, known[driver_id])
+        for item in items
+    ]
 
 
 async def decline(conn: Connection, principal: DriverPrincipal, command: OfferDecline, now: datetime) -> Answer:
@@ -110,23 +118,32 @@ async def open_offers(ctx: Context, market_id: str) -> list[OpenOffer]:
 
 
 async def _decide_fresh(
-    ctx: Context, conn: Connection, market_id: str, driver_ids: Sequence[UUID], items: Sequence[AcceptItem]
-) -> dict[CommandKey, bytes]:
+    ctx: Context, conn: Connection, market_id: str, standing: Mapping[UUID, Record], items: Sequence[AcceptItem]
+) -> dict[UUID, bytes]:
+    """Answers by driver."""
     offer_ids = sorted({item.command.offer_id for item in items})
     rows = await offers.lock_many(conn, market_id, offer_ids)
     if not rows:
-        return {item.key: result_body(item.command.cmd, Answer("not_found")) for item in items}
+        return {item.principal.driver_id: result_body(item.command.cmd, Answer("not_found")) for item in items}
     db_now: datetime = max(row["db_now"] for row in rows)
     open_ids = [row["offer_id"] for row in rows if row["status"] == "open"]
-    loads = {row["offer_id"]: row for row in await offers.loads(conn, market_id, open_ids)} if open_ids else {}
     work = await offers.lock_deliveries(conn, market_id, open_ids) if open_ids else []
     spoilt = {row["offer_id"] for row in work if row["status"] != DeliveryStatus.CREATED}
-    states = {row["offer_id"]: _offer_state(row, loads.get(row["offer_id"]), row["offer_id"] in spoilt) for row in rows}
-    standing = await _driver_states(conn, market_id, driver_ids, offer_ids)
     requests = [
         AcceptRequest(item.command.offer_id, item.principal.driver_id, item.command.offer_version) for item in items
     ]
-    outcomes = decide_batch(requests, states, standing, db_now)
+    outcomes = decide_batch(
+        requests,
+        {row["offer_id"]: _offer_state(row, row["offer_id"] in spoilt) for row in rows},
+        {
+            request.driver_id: driver_state(
+                row, frozenset({request.offer_id}) if row["declined"] else frozenset[UUID]()
+            )
+            for request in requests
+            if (row := standing.get(request.driver_id)) is not None
+        },
+        db_now,
+    )
     won = [
         Acceptance(request.offer_id, request.driver_id, ctx.new_id(), outcome.slot, db_now)
         for request, outcome in zip(requests, outcomes, strict=True)
@@ -136,7 +153,8 @@ async def _decide_fresh(
         won_ids = {acceptance.offer_id for acceptance in won}
         await accepted_routes.write(ctx, conn, market_id, won, [row for row in work if row["offer_id"] in won_ids])
     return {
-        item.key: result_body(item.command.cmd, _answer(outcome)) for item, outcome in zip(items, outcomes, strict=True)
+        item.principal.driver_id: result_body(item.command.cmd, _answer(outcome))
+        for item, outcome in zip(items, outcomes, strict=True)
     }
 
 
@@ -150,39 +168,26 @@ def _answer(outcome: Outcome) -> Answer:
             return Answer(result_code(outcome))
 
 
-def _repeat(item: AcceptItem, stored: StoredResult) -> bytes:
-    if stored.request_sha256 == request_sha256(item.command):
-        return stored.body
+def _repeat(item: AcceptItem, stored: Record) -> bytes:
+    if stored["request_sha256"] == request_sha256(item.command):
+        return stored["body"]
     return result_body(item.command.cmd, Answer("conflict"))
 
 
-def _offer_state(row: Record, load: Record | None, spoilt: bool) -> OfferState:
+def _offer_state(row: Record, spoilt: bool) -> OfferState:
     # An offer whose delivery is no longer waiting (cancelled, assigned by ops) is as good as withdrawn.
-    status = OfferStatus.WITHDRAWN if spoilt else OfferStatus(row["status"])
     return OfferState(
         offer_id=row["offer_id"],
-        status=status,
+        status=OfferStatus.WITHDRAWN if spoilt else OfferStatus(row["status"]),
         version=row["version"],
         valid_until=row["valid_until"],
         offer_type=row["offer_type"],
         driver_id=row["driver_id"],
         cells=frozenset(row["cells"]),
-        package_count=load["package_count"] if load is not None else 0,
-        weight_grams=load["weight_grams"] if load is not None else 0,
-        must_be_upright=load["must_be_upright"] if load is not None else False,
+        package_count=row["package_count"],
+        weight_grams=row["weight_grams"],
+        must_be_upright=row["must_be_upright"],
     )
-
-
-async def _driver_states(
-    conn: Connection, market_id: str, driver_ids: Sequence[UUID], offer_ids: Sequence[UUID]
-) -> dict[UUID, DriverState]:
-    declined = await drivers.declined(conn, market_id, driver_ids, offer_ids)
-    return {
-        row["driver_id"]: driver_state(
-            row, frozenset(offer_id for offer_id, driver_id in declined if driver_id == row["driver_id"])
-        )
-        for row in await drivers.standing(conn, market_id, driver_ids)
-    }
 
 
 def driver_state(row: Record, declined: frozenset[UUID]) -> DriverState:

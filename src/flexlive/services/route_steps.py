@@ -77,7 +77,7 @@ async def write(ctx: Context, conn: Connection, locked: LockedRoute, step: Step,
     """Deliveries, stops, route, slot, offer, facts, ledger – in this transaction."""
     market_id = locked.market_id
     events: list[NewEvent] = []
-    first_name = await _first_name(conn, market_id, locked.driver_id)
+    first_name = await drivers.first_name(conn, market_id, locked.driver_id)
     for transition in step.transitions:
         moved = await routes.move(
             conn,
@@ -172,8 +172,3 @@ async def _write_pay(
         await ledger.insert(
             conn, locked.market_id, locked.driver_id, locked.route_id, pay.currency, cause.received_at, entries
         )
-
-
-async def _first_name(conn: Connection, market_id: str, driver_id: UUID) -> str | None:
-    rows = await drivers.standing(conn, market_id, [driver_id])
-    return rows[0]["first_name"] if rows else None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from flexlive.storage.command_results import CommandKey
 from flexlive.storage.pool import Connection, Executor, Record
 from flexlive.storage.queries import load
 
@@ -31,17 +32,22 @@ async def lock(conn: Connection, market_id: str, driver_ids: Sequence[UUID]) -> 
     return {row["driver_id"] for row in rows}
 
 
-async def standing(conn: Connection, market_id: str, driver_ids: Sequence[UUID]) -> list[Record]:
-    """What eligibility asks: status, presence, slots_used, routes_active_max, offer_types, vehicle limits (or null)."""
-    return await conn.fetch(*_sql.drivers_standing.bind(market_id=market_id, driver_ids=driver_ids))
+async def standing(conn: Connection, market_id: str, asks: Sequence[tuple[CommandKey, UUID]]) -> list[Record]:
+    """Per ask (command, offer): status, presence, slots_used, routes_active_max, offer_types, vehicle limits (or null),
+    declined, and request_sha256 and body of an answer already given (or null)."""
+    return await conn.fetch(
+        *_sql.drivers_standing.bind(
+            market_id=market_id,
+            driver_ids=[key.driver_id for key, _ in asks],
+            device_ids=[key.device_id for key, _ in asks],
+            cmds=[key.cmd for key, _ in asks],
+            offer_ids=[offer_id for _, offer_id in asks],
+        )
+    )
 
 
-async def declined(
-    conn: Connection, market_id: str, driver_ids: Sequence[UUID], offer_ids: Sequence[UUID]
-) -> set[tuple[UUID, UUID]]:
-    """Pairs (offer_id, driver_id) of these that have been declined."""
-    rows = await conn.fetch(*_sql.declined_offers.bind(market_id=market_id, driver_ids=driver_ids, offer_ids=offer_ids))
-    return {(row["offer_id"], row["driver_id"]) for row in rows}
+async def first_name(conn: Connection, market_id: str, driver_id: UUID) -> str | None:
+    return await conn.fetchval(*_sql.first_name.bind(market_id=market_id, driver_id=driver_id))
 
 
 async def set_presence(conn: Connection, market_id: str, driver_id: UUID, presence: str, at: datetime) -> bool:

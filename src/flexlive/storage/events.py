@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, Literal, cast
 from uuid import UUID
 
-import asyncpg
+import asyncpg  # pyright: ignore[reportMissingTypeStubs]
 import msgspec
 
 from flexlive.storage import queries

@@ -48,8 +48,24 @@ class Acceptance:
     accepted_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class NewStop:
+    """One planned stop of a new route."""
+
+    stop_id: UUID
+    route_id: UUID
+    sequence: int
+    kind: str
+    site_id: UUID | None
+    store_id: UUID | None
+    delivery_ids: tuple[UUID, ...]
+    lat: float
+    lon: float
+    geofence_radius_m: int
+
+
 async def lock_many(conn: Connection, market_id: str, offer_ids: Sequence[UUID]) -> list[Record]:
-    """Offers locked in id order, each with db_now read after its lock."""
+    """Offers locked in id order, each with db_now read after its lock; open ones with their load."""
     return await conn.fetch(*_sql.lock_offers.bind(market_id=market_id, offer_ids=offer_ids))
 
 
@@ -58,7 +74,7 @@ async def lock(conn: Connection, market_id: str, offer_id: UUID) -> Record | Non
 
 
 async def lock_deliveries(conn: Connection, market_id: str, offer_ids: Sequence[UUID]) -> list[Record]:
-    """The deliveries of these offers, locked in delivery order."""
+    """The deliveries of these offers, locked in delivery order, with everything a route shows of them."""
     return await conn.fetch(*_sql.lock_offer_deliveries.bind(market_id=market_id, offer_ids=offer_ids))
 
 
@@ -67,8 +83,10 @@ async def loads(conn: Executor, market_id: str, offer_ids: Sequence[UUID]) -> li
     return await conn.fetch(*_sql.offer_loads.bind(market_id=market_id, offer_ids=offer_ids))
 
 
-async def accept(conn: Connection, market_id: str, won: Sequence[Acceptance]) -> tuple[int, int]:
-    """Write the winners' offers, routes, slots and deliveries; returns how many offers and deliveries moved."""
+async def accept(
+    conn: Connection, market_id: str, won: Sequence[Acceptance], stops: Sequence[NewStop]
+) -> tuple[int, int]:
+    """Write the winners' offers, routes, stops, slots and deliveries; how many offers and deliveries moved."""
     row = await conn.fetchrow(
         *_sql.accept_offers.bind(
             market_id=market_id,
@@ -77,6 +95,16 @@ async def accept(conn: Connection, market_id: str, won: Sequence[Acceptance]) ->
             route_ids=[w.route_id for w in won],
             slots=[w.slot for w in won],
             accepted_at=[w.accepted_at for w in won],
+            stop_ids=[stop.stop_id for stop in stops],
+            stop_route_ids=[stop.route_id for stop in stops],
+            sequences=[stop.sequence for stop in stops],
+            kinds=[stop.kind for stop in stops],
+            site_ids=[stop.site_id for stop in stops],
+            store_ids=[stop.store_id for stop in stops],
+            delivery_ids=["{" + ",".join(str(each) for each in stop.delivery_ids) + "}" for stop in stops],
+            lats=[stop.lat for stop in stops],
+            lons=[stop.lon for stop in stops],
+            radii_m=[stop.geofence_radius_m for stop in stops],
         )
     )
     assert row is not None
@@ -209,9 +237,3 @@ async def declined_by(conn: Executor, market_id: str, offer_ids: Sequence[UUID])
     """(offer_id, driver_id) of everyone who declined one of these."""
     rows = await conn.fetch(*_sql.declined_by.bind(market_id=market_id, offer_ids=offer_ids))
     return [(row["offer_id"], row["driver_id"]) for row in rows]
-
-
-async def places(conn: Executor, market_id: str, store_ids: Sequence[UUID]) -> dict[UUID, Record]:
-    """By store: the counter (unit, floor) and the site it stands at (entrance, geofence)."""
-    rows = await conn.fetch(*_sql.places.bind(market_id=market_id, store_ids=store_ids))
-    return {row["store_id"]: row for row in rows}

@@ -15,22 +15,6 @@ _sql = load("routes")
 
 
 @dataclass(frozen=True, slots=True)
-class NewStop:
-    """One planned stop of a new route."""
-
-    stop_id: UUID
-    route_id: UUID
-    sequence: int
-    kind: str
-    site_id: UUID | None
-    store_id: UUID | None
-    delivery_ids: tuple[UUID, ...]
-    lat: float
-    lon: float
-    geofence_radius_m: int
-
-
-@dataclass(frozen=True, slots=True)
 class RouteSheet:
     """A route with everything its driver may see, as rows: stops in order, deliveries, packages by delivery."""
 
@@ -53,24 +37,6 @@ class NewCheckIn:
     lon: float | None = None
     accuracy_m: float | None = None
     distance_m: float | None = None
-
-
-async def insert_stops(conn: Connection, market_id: str, stops: Sequence[NewStop]) -> None:
-    await conn.execute(
-        *_sql.insert_stops.bind(
-            market_id=market_id,
-            stop_ids=[stop.stop_id for stop in stops],
-            route_ids=[stop.route_id for stop in stops],
-            sequences=[stop.sequence for stop in stops],
-            kinds=[stop.kind for stop in stops],
-            site_ids=[stop.site_id for stop in stops],
-            store_ids=[stop.store_id for stop in stops],
-            delivery_ids=["{" + ",".join(str(d) for d in stop.delivery_ids) + "}" for stop in stops],
-            lats=[stop.lat for stop in stops],
-            lons=[stop.lon for stop in stops],
-            radii_m=[stop.geofence_radius_m for stop in stops],
-        )
-    )
 
 
 async def sheets(conn: Executor, market_id: str, route_ids: Sequence[UUID]) -> list[RouteSheet]:

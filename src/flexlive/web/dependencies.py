@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from typing import Annotated, TypeAlias
+from uuid import UUID
 
 from litestar.datastructures import State
-from litestar.di import Provide
-from litestar.params import Dependency
+from litestar.di import NamedDependency, Provide
+from litestar.params import FromPath, PathParameter, SkipValidation
 
 from flexlive.realtime.hub import Hub
 from flexlive.services.context import Context
@@ -15,11 +16,14 @@ from flexlive.web.auth import merchant_of, ops_of
 from flexlive.web.errors import AnyRequest
 from flexlive.web.track_feeds import TrackStreams
 
-Ctx: TypeAlias = Annotated[Context, Dependency(skip_validation=True)]
-FactHub: TypeAlias = Annotated[Hub, Dependency(skip_validation=True)]
-Streams: TypeAlias = Annotated[TrackStreams, Dependency(skip_validation=True)]
-Merchant: TypeAlias = Annotated[MerchantPrincipal, Dependency(skip_validation=True)]
-Ops: TypeAlias = Annotated[OpsPrincipal, Dependency(skip_validation=True)]
+Ctx: TypeAlias = NamedDependency[SkipValidation[Context]]
+FactHub: TypeAlias = NamedDependency[SkipValidation[Hub]]
+Streams: TypeAlias = NamedDependency[SkipValidation[TrackStreams]]
+Merchant: TypeAlias = NamedDependency[SkipValidation[MerchantPrincipal]]
+Ops: TypeAlias = NamedDependency[SkipValidation[OpsPrincipal]]
+
+MarketPath: TypeAlias = Annotated[str, PathParameter(max_length=40, description="market id")]
+IdPath: TypeAlias = FromPath[UUID]
 
 
 def _ctx(state: State) -> Context:

@@ -26,7 +26,6 @@ from flexlive.web.driver_connection import ConnectionOptions, DriverConnection, 
 from flexlive.web.links import link_for
 from flexlive.web.snapshot_batches import SnapshotBatches
 
-TICK_SECONDS: Final = 2.5
 TICKS_PER_TURN: Final = 64
 TICK_CHUNK_SOCKETS: Final = 256
 
@@ -37,9 +36,11 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewayOptions:
-    """drain_spread_seconds: over how long the phones of a stopping process are asked to come back."""
+    """tick_seconds: how often each socket's deadlines are looked at. drain_spread_seconds: over how long the phones
+    of a stopping process are asked to come back."""
 
     connection: ConnectionOptions = field(default_factory=ConnectionOptions)
+    tick_seconds: float = 2.5
     drain_spread_seconds: float = 8.0
     drain_notice_seconds: float = 1.0
     drain_batch_sockets: int = 500
@@ -59,7 +60,7 @@ class DriverGateway:
         self._options = options or GatewayOptions()
         self._edge = Edge(ctx, board, sessions, SnapshotBatches(ctx), self._options.connection, draw)
         self._wheel: TimingWheel[DriverConnection] = TimingWheel(
-            ctx.monotonic(), tick_seconds=TICK_SECONDS, slots=TICKS_PER_TURN
+            ctx.monotonic(), tick_seconds=self._options.tick_seconds, slots=TICKS_PER_TURN
         )
         self._connections: set[DriverConnection] = set()
         self._draining = False
@@ -92,7 +93,7 @@ class DriverGateway:
     async def run(self) -> None:
         """Turns the wheel: heartbeats, deadlines, sessions whose window has passed. Ends by cancellation."""
         while True:
-            await asyncio.sleep(TICK_SECONDS / 2)
+            await asyncio.sleep(self._options.tick_seconds / 2)
             now = self._edge.ctx.monotonic()
             for index, connection in enumerate(self._wheel.advance(now), start=1):
                 try:
@@ -101,7 +102,7 @@ class DriverGateway:
                     _log.exception("tick failed")
                     wants_more = False
                 if wants_more:
-                    self._wheel.schedule(connection, TICK_SECONDS)
+                    self._wheel.schedule(connection, self._options.tick_seconds)
                 if index % TICK_CHUNK_SOCKETS == 0:
                     await asyncio.sleep(0)
             self._edge.sessions.expire()
@@ -122,13 +123,13 @@ class DriverGateway:
             await asyncio.sleep(0)
 
     @property
-    def socket_count(self) -> int:
-        return len(self._connections)
+    def sessions(self) -> SessionStore:
+        return self._edge.sessions
 
     async def _serve(self, connection: DriverConnection) -> None:
         self._connections.add(connection)
         _OPEN.set(len(self._connections))
-        self._wheel.schedule(connection, self._edge.draw() * TICK_SECONDS)
+        self._wheel.schedule(connection, self._edge.draw() * self._options.tick_seconds)
         try:
             await connection.link.run(connection)
         finally:

@@ -7,6 +7,7 @@ from typing import Final, Literal
 
 from litestar import Response, Router, get
 from litestar.datastructures import State
+from litestar.openapi import ResponseSpec
 from msgspec import Struct
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
@@ -35,7 +36,11 @@ async def livez() -> Live:
     return Live()
 
 
-@get("/readyz", operation_id="readyz")
+@get(
+    "/readyz",
+    operation_id="readyz",
+    responses={503: ResponseSpec(Ready, description="not ready", generate_examples=False)},
+)
 async def readyz(ctx: Ctx, state: State) -> Response[Ready]:
     """503 while the database cannot be reached or facts do not flow."""
     database: Word = "ok" if await _database_answers(ctx) else "failed"

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 from litestar import Router, get, post, put
-from litestar.params import Parameter
+from litestar.params import FromPath, JSONBody
 
 from flexlive.domain.errors import ErrorCode as E
-from flexlive.domain.markets import MarketPolicy
 from flexlive.protocol import ops as wire
 from flexlive.protocol.merchant import OfferTypeName, ServiceLevelName
 from flexlive.services import markets
 from flexlive.web.auth import require_ops
 from flexlive.web.body import BODY_BYTES_MAX, JsonBody
-from flexlive.web.dependencies import Ctx, Ops, ops_dependency
+from flexlive.web.dependencies import Ctx, MarketPath, Ops, ops_dependency
 from flexlive.web.errors import problems
-
-MarketPath = Annotated[str, Parameter(max_length=40, description="market id")]
 
 COMMON = (E.INVALID, E.UNAUTHORIZED, E.FORBIDDEN, E.RATE_LIMITED, E.DATABASE_UNAVAILABLE)
 _READ = problems((*COMMON, E.MARKET_UNKNOWN))
@@ -26,7 +21,7 @@ _CREATE = problems((*COMMON, E.MARKET_UNKNOWN, E.NOT_FOUND, E.CONFLICT, E.TOO_LA
 
 
 @post("/", dto=JsonBody[wire.CreateMarket], return_dto=None, operation_id="createMarket", responses=_CREATE)
-async def create_market(ctx: Ctx, ops: Ops, data: wire.CreateMarket) -> wire.Market:
+async def create_market(ctx: Ctx, ops: Ops, data: JSONBody[wire.CreateMarket]) -> wire.Market:
     """A new city. Only with a token of the whole deployment."""
     ops.require_deployment()
     return await markets.create(ctx, data)
@@ -45,12 +40,12 @@ async def get_market(ctx: Ctx, market_id: MarketPath) -> wire.Market:
 
 @put(
     "/{market_id:str}/policy",
-    dto=JsonBody[MarketPolicy],
+    dto=JsonBody[wire.PutPolicy],
     return_dto=None,
     operation_id="putPolicy",
     responses=_WRITE,
 )
-async def put_policy(ctx: Ctx, market_id: MarketPath, data: MarketPolicy) -> wire.Market:
+async def put_policy(ctx: Ctx, market_id: MarketPath, data: JSONBody[wire.PutPolicy]) -> wire.Market:
     """Replace the policy as a whole; a field left out has its default."""
     return await markets.set_policy(ctx, market_id, data)
 
@@ -62,7 +57,7 @@ async def put_policy(ctx: Ctx, market_id: MarketPath, data: MarketPolicy) -> wir
     operation_id="createSite",
     responses=_CREATE,
 )
-async def create_site(ctx: Ctx, market_id: MarketPath, data: wire.CreateSite) -> wire.Site:
+async def create_site(ctx: Ctx, market_id: MarketPath, data: JSONBody[wire.CreateSite]) -> wire.Site:
     return await markets.create_site(ctx, market_id, data)
 
 
@@ -79,7 +74,7 @@ async def list_sites(ctx: Ctx, market_id: MarketPath) -> list[wire.Site]:
     responses=_WRITE,
 )
 async def put_offer_type(
-    ctx: Ctx, market_id: MarketPath, offer_type: OfferTypeName, data: wire.PutOfferType
+    ctx: Ctx, market_id: MarketPath, offer_type: FromPath[OfferTypeName], data: JSONBody[wire.PutOfferType]
 ) -> wire.OfferType:
     """Create or replace an offer type."""
     return await markets.put_offer_type(ctx, market_id, offer_type, data)
@@ -98,7 +93,7 @@ async def list_offer_types(ctx: Ctx, market_id: MarketPath) -> list[wire.OfferTy
     responses=_WRITE,
 )
 async def put_service_level(
-    ctx: Ctx, market_id: MarketPath, service_level: ServiceLevelName, data: wire.PutServiceLevel
+    ctx: Ctx, market_id: MarketPath, service_level: FromPath[ServiceLevelName], data: JSONBody[wire.PutServiceLevel]
 ) -> wire.ServiceLevel:
     """Create or replace what a market promises; orders already in keep their window."""
     return await markets.put_service_level(ctx, market_id, service_level, data)
@@ -116,7 +111,9 @@ async def list_service_levels(ctx: Ctx, market_id: MarketPath) -> list[wire.Serv
     operation_id="putParticipation",
     responses=_WRITE,
 )
-async def put_participation(ctx: Ctx, market_id: MarketPath, data: wire.PutParticipation) -> wire.Participation:
+async def put_participation(
+    ctx: Ctx, market_id: MarketPath, data: JSONBody[wire.PutParticipation]
+) -> wire.Participation:
     """Switch a merchant's stores at a site on or off for an offer type."""
     return await markets.put_participation(ctx, market_id, data)
 

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-from uuid import UUID
-
 from litestar import Response, Router, get, post
 from litestar.openapi import ResponseSpec
-from litestar.params import Parameter
+from litestar.params import JSONBody
 
 from flexlive.domain.errors import ErrorCode as E
 from flexlive.protocol import merchant as wire
 from flexlive.services import deliveries
 from flexlive.web.auth import require_merchant
 from flexlive.web.body import BODY_BYTES_MAX, JsonBody
-from flexlive.web.dependencies import Ctx, Merchant, merchant_dependency
+from flexlive.web.dependencies import Ctx, IdPath, MarketPath, Merchant, merchant_dependency
 from flexlive.web.errors import problems
-
-MarketPath = Annotated[str, Parameter(max_length=40, description="market id")]
 
 _COMMON = (E.INVALID, E.UNAUTHORIZED, E.FORBIDDEN, E.RATE_LIMITED, E.DATABASE_UNAVAILABLE)
 _REFUSED = (
@@ -37,7 +32,9 @@ _REFUSED = (
         **problems((*_COMMON, *_REFUSED)),
     },
 )
-async def create_delivery(ctx: Ctx, merchant: Merchant, data: wire.CreateDelivery) -> Response[wire.DeliveryCreated]:
+async def create_delivery(
+    ctx: Ctx, merchant: Merchant, data: JSONBody[wire.CreateDelivery]
+) -> Response[wire.DeliveryCreated]:
     """Order a delivery; its market follows from the store. Safe to repeat: the same order is made once."""
     created, first = await deliveries.create(ctx, merchant, data, wire.canonical_sha256(data))
     return Response(created, status_code=201 if first else 200)
@@ -48,7 +45,7 @@ async def create_delivery(ctx: Ctx, merchant: Merchant, data: wire.CreateDeliver
     operation_id="getDelivery",
     responses=problems((*_COMMON, E.NOT_FOUND)),
 )
-async def get_delivery(ctx: Ctx, merchant: Merchant, market_id: MarketPath, delivery_id: UUID) -> wire.Delivery:
+async def get_delivery(ctx: Ctx, merchant: Merchant, market_id: MarketPath, delivery_id: IdPath) -> wire.Delivery:
     """How a delivery of this merchant stands now."""
     return await deliveries.get(ctx, market_id, delivery_id, merchant.merchant_id)
 
@@ -63,7 +60,7 @@ async def get_delivery(ctx: Ctx, merchant: Merchant, market_id: MarketPath, deli
     responses=problems((*_COMMON, E.NOT_FOUND, E.ILLEGAL_TRANSITION, E.TOO_LARGE, E.OUTCOME_UNKNOWN)),
 )
 async def set_readiness(
-    ctx: Ctx, merchant: Merchant, market_id: MarketPath, delivery_id: UUID, data: wire.SetReadiness
+    ctx: Ctx, merchant: Merchant, market_id: MarketPath, delivery_id: IdPath, data: JSONBody[wire.SetReadiness]
 ) -> wire.ReadinessSet:
     """What the counter says. Repeating it changes nothing."""
     return await deliveries.set_readiness(ctx, merchant, market_id, delivery_id, data.readiness)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from litestar import Router, get, post
+from litestar.params import FromQuery, JSONBody
 
 from flexlive.domain.errors import ErrorCode as E
 from flexlive.protocol import merchant as merchant_wire
@@ -12,9 +13,9 @@ from flexlive.protocol import ops as wire
 from flexlive.services import deliveries, enrolments, merchants
 from flexlive.web.auth import require_ops
 from flexlive.web.body import BODY_BYTES_MAX, PROVISIONING_BYTES_MAX, JsonBody
-from flexlive.web.dependencies import Ctx, Ops, ops_dependency
+from flexlive.web.dependencies import Ctx, IdPath, MarketPath, Ops, ops_dependency
 from flexlive.web.errors import problems
-from flexlive.web.market_api import COMMON, MarketPath
+from flexlive.web.market_api import COMMON
 
 _READ = problems((*COMMON, E.MARKET_UNKNOWN))
 _CREATE = problems((*COMMON, E.MARKET_UNKNOWN, E.NOT_FOUND, E.CONFLICT, E.TOO_LARGE))
@@ -23,7 +24,7 @@ _CREATE = problems((*COMMON, E.MARKET_UNKNOWN, E.NOT_FOUND, E.CONFLICT, E.TOO_LA
 @post(
     "/merchants", dto=JsonBody[wire.CreateMerchant], return_dto=None, operation_id="createMerchant", responses=_CREATE
 )
-async def create_merchant(ctx: Ctx, ops: Ops, data: wire.CreateMerchant) -> wire.MerchantCreated:
+async def create_merchant(ctx: Ctx, ops: Ops, data: JSONBody[wire.CreateMerchant]) -> wire.MerchantCreated:
     """A retailer and its first API key, shown only here. Merchants span markets."""
     ops.require_deployment()
     return await merchants.create(ctx, data)
@@ -39,7 +40,7 @@ async def list_merchants(ctx: Ctx) -> list[wire.Merchant]:
     operation_id="createMerchantKey",
     responses=problems((*COMMON, E.NOT_FOUND)),
 )
-async def create_merchant_key(ctx: Ctx, ops: Ops, merchant_id: UUID) -> wire.MerchantCreated:
+async def create_merchant_key(ctx: Ctx, ops: Ops, merchant_id: IdPath) -> wire.MerchantCreated:
     """Another API key beside those there are, shown only here."""
     ops.require_deployment()
     return await merchants.add_key(ctx, merchant_id)
@@ -52,7 +53,7 @@ async def create_merchant_key(ctx: Ctx, ops: Ops, merchant_id: UUID) -> wire.Mer
     operation_id="createStore",
     responses=_CREATE,
 )
-async def create_store(ctx: Ctx, market_id: MarketPath, data: wire.CreateStore) -> wire.Store:
+async def create_store(ctx: Ctx, market_id: MarketPath, data: JSONBody[wire.CreateStore]) -> wire.Store:
     """A counter at a site."""
     return await merchants.create_store(ctx, market_id, data)
 
@@ -71,14 +72,14 @@ async def list_stores(ctx: Ctx, market_id: MarketPath) -> list[wire.Store]:
     responses=_CREATE,
 )
 async def provision_drivers(
-    ctx: Ctx, market_id: MarketPath, data: wire.ProvisionDrivers
+    ctx: Ctx, market_id: MarketPath, data: JSONBody[wire.ProvisionDrivers]
 ) -> list[wire.DriverProvisioned]:
     """Drivers with vehicle, active enrolment and access token, in the order sent."""
     return await enrolments.provision(ctx, market_id, data)
 
 
 @get("/markets/{market_id:str}/drivers", operation_id="listDrivers", responses=_READ)
-async def list_drivers(ctx: Ctx, market_id: MarketPath, after: UUID | None = None) -> wire.DriverPage:
+async def list_drivers(ctx: Ctx, market_id: MarketPath, after: FromQuery[UUID | None] = None) -> wire.DriverPage:
     """A page of drivers, oldest first."""
     return await enrolments.drivers(ctx, market_id, after)
 
@@ -88,7 +89,7 @@ async def list_drivers(ctx: Ctx, market_id: MarketPath, after: UUID | None = Non
     operation_id="opsGetDelivery",
     responses=problems((*COMMON, E.MARKET_UNKNOWN, E.NOT_FOUND)),
 )
-async def ops_get_delivery(ctx: Ctx, market_id: MarketPath, delivery_id: UUID) -> merchant_wire.Delivery:
+async def ops_get_delivery(ctx: Ctx, market_id: MarketPath, delivery_id: IdPath) -> merchant_wire.Delivery:
     """Any merchant's delivery as it stands now."""
     return await deliveries.get(ctx, market_id, delivery_id, None)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Final
 
 from litestar import Response, Router, get
-from litestar.params import Parameter
+from litestar.params import FromPath, HeaderParameter, PathParameter
 
 from flexlive.domain.errors import ErrorCode as E
 from flexlive.domain.errors import FlexliveError
@@ -17,9 +17,10 @@ from flexlive.web.errors import AnyRequest, problems
 from flexlive.web.event_stream import EventStream
 from flexlive.web.track_stream import TrackStream
 
-TrackToken = Annotated[str, Parameter(max_length=200, description="the token of a tracking link")]
+TrackToken = Annotated[str, PathParameter(max_length=200, description="the token of a tracking link")]
 LastEventId = Annotated[
-    str | None, Parameter(header="last-event-id", max_length=200, description="`<epoch>-<seq>` of the last fact seen")
+    str | None,
+    HeaderParameter(name="last-event-id", max_length=200, description="`<epoch>-<seq>` of the last fact seen"),
 ]
 
 PRIVATE_HEADERS: Final = {
@@ -67,7 +68,7 @@ async def tracking_page(ctx: Ctx, token: TrackToken) -> Response[bytes]:
 
 
 @get("/static/{name:str}", include_in_schema=False)
-async def static_file(request: AnyRequest, name: str) -> Response[bytes]:
+async def static_file(request: AnyRequest, name: FromPath[str]) -> Response[bytes]:
     """The page's own style and script; nothing else is served."""
     found = track_page.static_file(name)
     if found is None:
