@@ -37,7 +37,8 @@ where market_id = :market_id and driver_id = :driver_id and presence <> :presenc
 returning driver_id;
 
 -- name: drivers_online
--- The dispatcher's view of the fleet: who is online, where, and what eligibility asks.
+-- The dispatcher's view of the fleet: who is online, where, and what eligibility asks. Positions are looked up by key,
+-- driver by driver: on tables without statistics the planner would rather join every position with every driver.
 select d.driver_id, d.status, d.presence, d.routes_active_max, p.lat, p.lon, p.received_at,
        v.packages_max, v.weight_grams_max, v.carries_upright,
        array(select e.offer_type from enrolment e
@@ -47,10 +48,17 @@ select d.driver_id, d.status, d.presence, d.routes_active_max, p.lat, p.lon, p.r
        array(select s.slot from slot s
              where s.market_id = d.market_id and s.driver_id = d.driver_id and s.active) as slots_used
 from driver d
-join driver_position p on p.market_id = d.market_id and p.driver_id = d.driver_id
-left join vehicle v on v.market_id = d.market_id and v.driver_id = d.driver_id and v.active
+join lateral (
+  select q.lat, q.lon, q.received_at from driver_position q
+  where q.market_id = d.market_id and q.driver_id = d.driver_id
+  offset 0
+) p on p.received_at > :received_after
+left join lateral (
+  select w.packages_max, w.weight_grams_max, w.carries_upright from vehicle w
+  where w.market_id = d.market_id and w.driver_id = d.driver_id and w.active
+  offset 0
+) v on true
 where d.market_id = :market_id and d.presence = 'online' and d.status = 'active'
-  and p.received_at > :received_after
 order by d.driver_id;
 
 -- name: authenticate

@@ -116,6 +116,7 @@ from delivery d
 join store s on s.market_id = d.market_id and s.store_id = d.store_id
 join pickup_site p on p.market_id = d.market_id and p.site_id = d.site_id
 where d.market_id = :market_id and d.delivery_id = any(:delivery_ids::uuid[]) and d.status = 'created'
+  and d.readiness <> 'unavailable'
   and not exists (select 1 from offer_delivery od
                   where od.market_id = d.market_id and od.delivery_id = d.delivery_id and od.active)
 order by d.delivery_id
@@ -193,7 +194,7 @@ where od.market_id = :market_id and od.active
 order by od.offer_id, od.sequence;
 
 -- name: waiting_deliveries
--- What the dispatcher has to place, oldest first.
+-- What the dispatcher has to place, oldest first. What the store cannot supply is nobody's work.
 select d.delivery_id, d.site_id, d.store_id, d.merchant_id, d.offer_type, d.service_level, d.created_at,
        d.pickup_ready_at, d.pickup_deadline_at, d.dropoff_deadline_at, d.dropoff_lat, d.dropoff_lon,
        p.entrance_lat as site_lat, p.entrance_lon as site_lon,
@@ -205,7 +206,7 @@ join lateral (
          coalesce(bool_or(k.must_be_upright), false) as must_be_upright
   from package k where k.market_id = d.market_id and k.delivery_id = d.delivery_id
 ) k on true
-where d.market_id = :market_id and d.status = 'created'
+where d.market_id = :market_id and d.status = 'created' and d.readiness <> 'unavailable'
   and not exists (select 1 from offer_delivery od
                   where od.market_id = d.market_id and od.delivery_id = d.delivery_id and od.active)
 order by d.created_at

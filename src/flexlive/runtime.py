@@ -30,7 +30,7 @@ from flexlive.services.rules import RulesCache
 from flexlive.settings import Settings
 from flexlive.storage import migrations
 from flexlive.storage.group_commit import GroupCommit
-from flexlive.storage.pool import close_pool, open_connection, open_pool
+from flexlive.storage.pool import Pool, close_pool, open_connection, open_pool
 from flexlive.web.driver_socket import DriverGateway
 from flexlive.workers.dispatcher import Dispatcher
 from flexlive.workers.location_writer import LocationWriter
@@ -106,6 +106,17 @@ async def open_context(settings: Settings, dsn: str) -> AsyncGenerator[Context]:
         await close_pool(pool, settings.pool)
 
 
+@asynccontextmanager
+async def open_runtime(settings: Settings, dsn: str, on_replaced: Callable[[], None]) -> AsyncGenerator[Runtime]:
+    """A server process' parts, not yet started."""
+    async with open_context(settings, dsn) as base:
+        relay_pool = await open_pool(dsn, settings.relay_pool)
+        try:
+            yield Runtime(settings, base, relay_pool, on_replaced)
+        finally:
+            await close_pool(relay_pool, settings.relay_pool)
+
+
 async def _nothing_to_wait_for(market_id: str) -> None:  # noqa: ARG001
     return
 
@@ -114,7 +125,7 @@ class Runtime:
     """Everything that runs in one server process. on_replaced: called when the database turns out to be another one
     (a restore under a running server); the process must end and start again."""
 
-    def __init__(self, settings: Settings, base: Context, on_replaced: Callable[[], None]) -> None:
+    def __init__(self, settings: Settings, base: Context, relay_pool: Pool, on_replaced: Callable[[], None]) -> None:
         holder = _new_id().hex
         self.hub = Hub(asyncio.get_running_loop().call_soon)
         self.board = Board(self.hub)
@@ -127,7 +138,8 @@ class Runtime:
             spawn=self._tasks.spawn,
         )
         base.group_commit.bind(lambda market_id, items: offers.commit_accepts(self.ctx, market_id, items))
-        self.relay = Relay(self.ctx.pool, self.ctx.bus, holder, settings.relay)
+        # Sessions of its own: facts must not queue behind the commands they come from.
+        self.relay = Relay(relay_pool, self.ctx.bus, holder, settings.relay)
         self.dispatcher = Dispatcher(self.ctx, holder, settings.dispatcher)
         self.sweeper = Sweeper(self.ctx, holder, settings.sweeper)
         self.markets = MarketsRuntime(
@@ -178,7 +190,14 @@ class Runtime:
     def _committed(self, market_id: str) -> None:
         self.relay.wake(market_id)
         if not self.markets.knows(market_id):
-            self._tasks.spawn(self.markets.ensure(market_id))
+            self._tasks.spawn(self._follow(market_id))
+
+    async def _follow(self, market_id: str) -> None:
+        try:
+            await self.markets.ensure(market_id)
+        except Exception as error:
+            # The poll for new markets tries again.
+            _log.warning("market_not_followed", market_id=market_id, error=repr(error))
 
     async def _market_ready(self, market_id: str) -> None:
         await self.markets.ensure(market_id)

@@ -46,6 +46,7 @@ class Settings:
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] = "console"
     pool: PoolOptions = field(default_factory=PoolOptions)
+    relay_pool: PoolOptions = field(default_factory=lambda: PoolOptions(min_size=1, max_size=3))
     group_commit: GroupCommitOptions = field(default_factory=GroupCommitOptions)
     gateway: GatewayOptions = field(default_factory=GatewayOptions)
     listening: ListenOptions = field(default_factory=ListenOptions)

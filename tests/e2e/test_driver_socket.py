@@ -96,6 +96,21 @@ async def test_coming_back_replays_exactly_what_was_missed_without_a_snapshot(se
     assert phone.violations == []
 
 
+async def test_an_offer_that_died_meanwhile_replays_as_a_skip(server: Server, world: World):
+    away, winner = Phone("away"), Phone("winner")
+    async with winner.connected(server.url, world.driver_tokens[1], SITE):
+        async with away.connected(server.url, world.driver_tokens[0], SITE):
+            pass
+        offer = await offered(winner, world)
+        assert (await winner.command(accept(offer, "a-1"))).code == "won"
+    session = sessions_of(server).find(world.market_id, world.drivers[0].driver_id)
+    assert session is not None
+    await eventually(lambda: session.ring.last_seq == 2)
+    async with away.connected(server.url, world.driver_tokens[0], SITE):
+        assert [type(message) for message in away.messages[-4:]] == [wire.Resumed, wire.Skip, wire.OfferGone, wire.Live]
+    assert away.violations == []
+
+
 async def test_a_restored_phone_or_a_stranger_gets_a_reset(server: Server, world: World):
     phone = Phone()
     async with phone.connected(server.url, world.driver_tokens[0], SITE):

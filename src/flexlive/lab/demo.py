@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
 from typing import TYPE_CHECKING
 
@@ -40,17 +39,23 @@ def run(options: DemoOptions) -> int:
 
 async def _until_interrupted(options: DemoOptions, view: View) -> int:
     """The first SIGINT or SIGTERM cancels the play, which then takes its processes down in order; later ones wait."""
-    loop = asyncio.get_running_loop()
     from flexlive.lab.play import play
 
+    loop = asyncio.get_running_loop()
     task = asyncio.create_task(play(options, view))
+    interrupted = False
+
+    def interrupt() -> None:
+        nonlocal interrupted
+        view.panel_ends()
+        view.step("stopping everything that was started …" if not interrupted else "still stopping …")
+        if not interrupted:
+            interrupted = True
+            task.cancel()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, task.cancel)
+        loop.add_signal_handler(number, interrupt)
     try:
         return EXIT_CLEAN if await task else EXIT_BROKEN
     except asyncio.CancelledError:
         return EXIT_INTERRUPTED
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            with contextlib.suppress(ValueError):
-                loop.remove_signal_handler(number)

@@ -29,4 +29,6 @@ class Motion:
 
     def place(self, now: float) -> Place:
         """Where the car is now."""
-        return self.to if now >= self.ends_at else between(self.start, self.to, (now - self.begun_at) / self.seconds)
+        if self.seconds <= 0 or now >= self.ends_at:
+            return self.to
+        return between(self.start, self.to, (now - self.begun_at) / self.seconds)

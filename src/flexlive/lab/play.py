@@ -20,14 +20,15 @@ from flexlive.lab.ops_client import OpsClient
 from flexlive.lab.options import DemoOptions
 from flexlive.lab.pilot_scenario import pilot_scenario
 from flexlive.lab.pilot_world import pilot_world, seed_pilot_malls
-from flexlive.lab.real_day import load_day, parse_window, within
-from flexlive.lab.real_day_scenario import real_day_scenario, whole_window
+from flexlive.lab.real_day import RealDayError, load_day, parse_window, within
+from flexlive.lab.real_day_scenario import RecordedWindow, real_day_scenario, whole_window
 from flexlive.lab.real_day_world import build_world
 from flexlive.lab.scenario import Scenario
 from flexlive.lab.server_process import wait_ready
 from flexlive.lab.stage import Stage, open_stage
 from flexlive.lab.summary import RunFacts, Summary, summarise
 from flexlive.lab.summary_table import print_summary
+from flexlive.lab.together import together
 from flexlive.lab.view import View
 from flexlive.lab.waiting import committed_state, drain
 from flexlive.lab.world import World
@@ -38,8 +39,9 @@ SHOW_SECONDS = 0.25
 
 async def play(options: DemoOptions, view: View) -> bool:
     """Returns whether every promise was kept. Raises DemoError, RealDayError, DatabaseSetupError."""
+    recorded = load_recorded(options)
     async with open_stage(options, view) as stage:
-        world, scenario = await _furnish(options, stage, view)
+        world, scenario = await _furnish(options, recorded, stage, view)
         summary = await _perform(options, stage, world, scenario, view)
         print_summary(view.console, summary)
         if options.json_path is not None:
@@ -50,22 +52,31 @@ async def play(options: DemoOptions, view: View) -> bool:
         return summary.ok
 
 
-async def _furnish(options: DemoOptions, stage: Stage, view: View) -> tuple[World, Scenario]:
+def load_recorded(options: DemoOptions) -> RecordedWindow | None:
+    """The recorded day that is asked for, before anything is started. Raises RealDayError."""
+    if options.day is None:
+        if options.window is not None:
+            raise RealDayError("--window belongs to a recorded day: give --day too")
+        return None
+    day = load_day(options.day)
+    window = whole_window(day) if options.window is None else parse_window(options.window)
+    return RecordedWindow(within(day, window), window)
+
+
+async def _furnish(
+    options: DemoOptions, recorded: RecordedWindow | None, stage: Stage, view: View
+) -> tuple[World, Scenario]:
     """A city to play in and what will be played there."""
     run = secrets.token_hex(3)
+    ready = wait_ready(stage.server, stage.base_url, options.start_seconds_max)
     async with OpsClient(stage.base_url, stage.ops_token) as client:
-        if options.day is not None:
-            window = None if options.window is None else parse_window(options.window)
-            day = within(load_day(options.day), window)
-            await wait_ready(stage.server, stage.base_url, options.start_seconds_max)
-            view.step(
-                f"server ready; building the city of {day.name}: {len(day.orders)} orders, {len(day.couriers)} couriers"
-            )
-            world = await build_world(client, day, run)
-            return world, real_day_scenario(day, window or whole_window(day), options.speed, world.markets[0])
-        async with asyncio.TaskGroup() as group:
-            group.create_task(seed_pilot_malls(stage.dsn, stage.directory / "seed.log"))
-            group.create_task(wait_ready(stage.server, stage.base_url, options.start_seconds_max))
+        if recorded is not None:
+            await ready
+            orders, couriers = len(recorded.day.orders), len(recorded.day.couriers)
+            view.step(f"server ready; building the city of {recorded.day.name}: {orders} orders, {couriers} couriers")
+            world = await build_world(client, recorded.day, run)
+            return world, real_day_scenario(recorded, options.speed, world.markets[0])
+        await together(ready, seed_pilot_malls(stage.dsn, stage.directory / "seed.log"))
         world = await pilot_world(client)
         view.step(f"server ready; {len(world.sites)} pilot malls with {len(world.stores)} stores")
         scenario = pilot_scenario(
@@ -108,12 +119,11 @@ async def _perform(options: DemoOptions, stage: Stage, world: World, scenario: S
         await fleet.wait_online(sum(d.on_seconds <= 0 for d in scenario.drivers), options.start_seconds_max)
         view.step(f"{fleet.online} drivers online; ordering begins")
         await fleet.begin()
-        phase = Phase("ordering")
-        stack.push_async_callback(_cancel, asyncio.create_task(_show(view, phase, book, fleet)))
+        begin_at = time.time()
+        stack.push_async_callback(_cancel, asyncio.create_task(_show(view, begin_at, scenario, book, fleet)))
         stack.callback(view.panel_ends)
         view.panel_begins()
-        await merchants.run(scenario.orders, time.time())
-        phase.name = "draining"
+        await merchants.run(scenario.orders, begin_at)
         await drain(stage, book, fleet, world.markets, options.drain_seconds_max)
         finished = await fleet.finish()
         driver_ids = {driver.driver_id for driver in drivers}
@@ -130,16 +140,10 @@ async def _perform(options: DemoOptions, stage: Stage, world: World, scenario: S
         return summarise(run, book, fleet.samples, finished, committed)
 
 
-class Phase:
-    """The heading of the picture."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-
-async def _show(view: View, phase: Phase, book: Book, fleet: FleetProcess) -> None:
+async def _show(view: View, begin_at: float, scenario: Scenario, book: Book, fleet: FleetProcess) -> None:
     while True:
-        view.show(phase.name, book, fleet.samples)
+        ordering = time.time() < begin_at + scenario.order_seconds
+        view.show("ordering" if ordering else "draining", book, fleet.samples)
         await asyncio.sleep(SHOW_SECONDS)
 
 

@@ -12,11 +12,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from flexlive.lab.options import DemoError
+
 KILL_WAIT_SECONDS_MAX = 5.0
 LOG_TAIL_BYTES = 4000
 
 
-class ChildDiedError(RuntimeError):
+class ChildDiedError(DemoError):
     """A child ended although it should be running; the text carries the tail of its log."""
 
 

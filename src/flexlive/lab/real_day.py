@@ -202,10 +202,8 @@ def _unique(file: str, names: list[str]) -> None:
         seen.add(name)
 
 
-def within(day: RealDay, window: Window | None) -> RealDay:
+def within(day: RealDay, window: Window) -> RealDay:
     """The day cut to a window: orders placed in it and couriers whose shift overlaps it."""
-    if window is None:
-        return day
     return RealDay(
         day.name,
         day.parameters,

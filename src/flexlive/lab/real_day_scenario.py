@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from flexlive.lab.doors import Door
 from flexlive.lab.people import FIRST_NAMES
 from flexlive.lab.real_day import RealDay, Window
@@ -18,8 +20,17 @@ def whole_window(day: RealDay) -> Window:
     return Window(int(start), int(max((o.placed_minute for o in day.orders), default=start)) + 1)
 
 
-def real_day_scenario(day: RealDay, window: Window, scale: float, market_id: str) -> Scenario:
-    """day: already cut to the window. scale: seconds of the day per wall second."""
+@dataclass(frozen=True, slots=True)
+class RecordedWindow:
+    """A day cut to a window of it."""
+
+    day: RealDay
+    window: Window
+
+
+def real_day_scenario(recorded: RecordedWindow, scale: float, market_id: str) -> Scenario:
+    """scale: seconds of the day per wall second."""
+    day, window = recorded.day, recorded.window
 
     def wall_seconds(minutes: float) -> float:
         return minutes * SECONDS_PER_MINUTE / scale

@@ -9,6 +9,7 @@ from flexlive.domain.sites import ALWAYS_OPEN
 from flexlive.lab.geo import Place, offset
 from flexlive.lab.ops_client import OpsClient
 from flexlive.lab.real_day import RealDay, Restaurant
+from flexlive.lab.together import together
 from flexlive.lab.world import World, WorldSite, WorldStore
 from flexlive.protocol import ops
 
@@ -51,13 +52,12 @@ async def build_world(client: OpsClient, day: RealDay, run: str) -> World:
     gate = asyncio.Semaphore(REQUESTS_AT_ONCE_MAX)
     # Only restaurants that will be ordered from need to exist.
     used = {order.restaurant for order in day.orders}
-    async with asyncio.TaskGroup() as group:
-        tasks = [
-            group.create_task(_shop(client, gate, market_id, merchant, restaurant))
-            for restaurant in day.restaurants
-            if restaurant.restaurant in used
-        ]
-    pairs = [task.result() for task in tasks]
+    shops = [
+        _shop(client, gate, market_id, merchant, restaurant)
+        for restaurant in day.restaurants
+        if restaurant.restaurant in used
+    ]
+    pairs = await together(*shops)
     return World(sites=tuple(site for site, _ in pairs), stores=tuple(store for _, store in pairs))
 
 

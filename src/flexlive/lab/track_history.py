@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from flexlive.domain.deliveries import TERMINAL
-from flexlive.protocol.customer import StreamEnd, StreamPosition, StreamReset, TrackState, parse_event_id
+from flexlive.protocol.customer import StreamEnd, StreamPosition, StreamReset, parse_event_id
 
 VIOLATIONS_MAX = 20
 
@@ -17,6 +17,14 @@ class ServerSentEvent(Struct, frozen=True):
     name: str
     data: str
     id: str | None = None
+
+
+class StateBody(Struct, frozen=True):
+    """The part of a stated position that is checked."""
+
+    epoch: str
+    seq: int
+    status: str
 
 
 class FactBody(Struct, frozen=True):
@@ -54,7 +62,7 @@ class TrackHistory:
             case "reset":
                 self._broken_by_reset(msgspec.json.decode(event.data, type=StreamReset))
             case "state":
-                self._state(msgspec.json.decode(event.data, type=TrackState), event.id)
+                self._state(msgspec.json.decode(event.data, type=StateBody), event.id)
             case "fact":
                 self._fact(msgspec.json.decode(event.data, type=FactBody), event.id)
             case "end":
@@ -77,7 +85,7 @@ class TrackHistory:
     def _broken_by_reset(self, reset: StreamReset) -> None:
         self._broken(f"reset ({reset.reason}) although this database never changed")
 
-    def _state(self, state: TrackState, event_id: str | None) -> None:
+    def _state(self, state: StateBody, event_id: str | None) -> None:
         if event_id != f"{state.epoch}-{state.seq}":
             self._broken(f"state at {state.epoch}-{state.seq} carries id {event_id}")
         if self.seq is not None and state.seq < self.seq:

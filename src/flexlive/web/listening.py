@@ -22,7 +22,8 @@ def listen(host: str, port: int, options: ListenOptions | None = None) -> socket
     """A bound, listening TCP socket; port 0 picks a free one. OSError when the address is taken."""
     options = options or ListenOptions()
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # asyncio switches Nagle off on accepted sockets only when the protocol is named.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if options.reuse_port:

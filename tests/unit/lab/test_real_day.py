@@ -8,7 +8,7 @@ import pytest
 
 from flexlive.domain.geography import distance_m
 from flexlive.lab.real_day import RealDay, RealDayError, Window, load_day, parse_window, within
-from flexlive.lab.real_day_scenario import real_day_scenario, whole_window
+from flexlive.lab.real_day_scenario import RecordedWindow, real_day_scenario, whole_window
 from flexlive.lab.real_day_world import place_of
 
 FILES = {
@@ -75,7 +75,7 @@ def test_what_is_wrong_is_said_with_its_place(folder: Path, file: str, old: str,
 
 def test_a_missing_file_or_folder_is_said(folder: Path) -> None:
     (folder / "orders.txt").unlink()
-    with pytest.raises(RealDayError, match="orders.txt"):
+    with pytest.raises(RealDayError, match=r"orders\.txt"):
         load_day(folder)
     with pytest.raises(RealDayError, match="not a folder"):
         load_day(folder / "nowhere")
@@ -112,7 +112,7 @@ def test_metres_of_the_set_are_metres_on_earth() -> None:
 
 
 def scenario_of(day: RealDay, window: Window):
-    return real_day_scenario(within(day, window), window, 60.0, "recorded-day-x")
+    return real_day_scenario(RecordedWindow(within(day, window), window), 60.0, "recorded-day-x")
 
 
 def test_a_minute_of_the_day_is_a_second_at_speed_sixty(folder: Path) -> None:

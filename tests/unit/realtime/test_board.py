@@ -145,6 +145,19 @@ def test_what_was_rendered_counts_as_shown():
     assert phone.take() == [gone(1)]
 
 
+def test_nothing_reaches_a_seat_that_was_left():
+    board = a_board()
+    left, phone = seat(board, 1)
+    board.move(left, *POINTS[0], NOW)
+    board.show(MARKET, shown(1))
+    phone.take()
+    board.leave(left)
+    board.show(MARKET, shown(1, version=2))
+    board.show(MARKET, shown(2))
+    board.end(MARKET, OfferEnded(offer_id(1), "expired", NOW))
+    assert phone.take() == []
+
+
 class BoardAgainstModel(RuleBasedStateMachine):
     """The rules of the protocol, restated as plain sets, against the indexed board."""
 
