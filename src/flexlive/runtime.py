@@ -31,6 +31,7 @@ from flexlive.settings import Settings
 from flexlive.storage import migrations
 from flexlive.storage.group_commit import GroupCommit
 from flexlive.storage.pool import Pool, close_pool, open_connection, open_pool
+from flexlive.storage.warm_up import warm_up
 from flexlive.web.driver_socket import DriverGateway
 from flexlive.workers.dispatcher import Dispatcher
 from flexlive.workers.location_writer import LocationWriter
@@ -112,6 +113,7 @@ async def open_runtime(settings: Settings, dsn: str, on_replaced: Callable[[], N
     async with open_context(settings, dsn) as base:
         relay_pool = await open_pool(dsn, settings.relay_pool)
         try:
+            await warm_up(base.pool)
             yield Runtime(settings, base, relay_pool, on_replaced)
         finally:
             await close_pool(relay_pool, settings.relay_pool)

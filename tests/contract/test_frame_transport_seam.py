@@ -109,6 +109,9 @@ async def test_it_echoes_text_and_reports_binary(plain_asgi: bool):
         await phone.send(["frag", "ment", "ed"])
         assert await phone.recv() == "fragmented"
         assert isinstance(echo.links[0], AsgiLink if plain_asgi else FramedLink)
+        if not plain_asgi:
+            transport = echo.scopes[0]["extensions"][seam.FRAMES_EXTENSION].transport
+            assert transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
     await asyncio.wait_for(echo.ended.wait(), 2)
 
 

@@ -42,6 +42,10 @@ async def test_the_driver_is_on_the_page_only_on_the_customers_own_leg(world: Wo
     for status in (DeliveryStatus.CREATED, *THE_WAY):
         if status is not DeliveryStatus.CREATED:
             await move(world, created.delivery_id, status, driver.driver_id)
+        # Not even out of the database.
+        row = (await tracking.open_link(world.ctx, token_of(created))).row
+        known = (row.courier_first_name, row.driver_id, row.courier_lat, row.courier_lon)
+        assert all(part is not None for part in known) if status in OWN_LEG else set(known) == {None}
         state = await shown(world.ctx, token_of(created))
         assert state.status == status.value
         text = msgspec.json.encode(state).decode()

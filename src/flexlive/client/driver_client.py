@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
 from collections import deque
@@ -10,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Seque
 from types import TracebackType
 from typing import Self, TypeAlias, assert_never, cast, get_args
 
+from flexlive.client.alarm import Alarm
 from flexlive.client.backoff import full_jitter
 from flexlive.client.commands import DriverCommands
 from flexlive.client.mailbox import Mailbox
@@ -79,7 +81,7 @@ class DriverClient(DriverCommands):
         self._socket: Socket | None = None
         self._live = False
         self._opened_count = 0
-        self._timer: asyncio.TimerHandle | None = None
+        self._alarm = Alarm(self._tick, clock)
         self._tasks: set[asyncio.Task[None]] = set()
         self._drain_wait_seconds: float | None = None
         self._ended: ClientClosedError | None = None
@@ -251,16 +253,14 @@ class DriverClient(DriverCommands):
             self._mailbox.put(cast("Message", message))
 
     def _schedule(self) -> None:
-        """Keeps one timer at the session's next deadline while a socket is up."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self._socket is not None:
-            delay = max(0.0, self._session.next_deadline - self._clock())
-            self._timer = asyncio.get_running_loop().call_later(delay, self._tick)
+        self._alarm.set(math.inf if self._socket is None else self._session.next_deadline)
 
     def _tick(self) -> None:
-        self._spawn(self._carry_out(self._session.tick(self._clock())))
+        effects = self._session.tick(self._clock())
+        if effects:
+            self._spawn(self._carry_out(effects))
+        else:
+            self._schedule()
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)

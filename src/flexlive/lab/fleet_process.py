@@ -131,7 +131,7 @@ class FleetProcess:
                 self.samples.add(line)
             case FirstOffer():
                 self.first_offer_seconds = round(self._view.seconds, 2)
-                self._view.step(f"[bold]first offer on a phone[/], {self.first_offer_seconds:.1f} s after the command")
+                self._view.first_offer(self.first_offer_seconds)
             case Won():
                 self._book.won_at.setdefault(line.offer_id, line.at)
             case Assigned():

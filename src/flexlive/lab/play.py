@@ -15,7 +15,7 @@ from flexlive.lab.cast import cast_drivers, manifest_of
 from flexlive.lab.cross_check import Committed
 from flexlive.lab.customers import Customers
 from flexlive.lab.fleet_process import FleetProcess
-from flexlive.lab.merchants import Merchants
+from flexlive.lab.merchants import Merchants, create_body
 from flexlive.lab.ops_client import OpsClient
 from flexlive.lab.options import DemoOptions
 from flexlive.lab.pilot_scenario import pilot_scenario
@@ -159,18 +159,29 @@ async def _cancel(task: asyncio.Task[None]) -> None:
 
 async def _serve_on(options: DemoOptions, stage: Stage, world: World, scenario: Scenario, view: View) -> None:
     """The server stays, and drivers come back, until Ctrl-C."""
-    store = world.stores[0]
-    book = Book()
     async with AsyncExitStack() as stack:
         async with OpsClient(stage.base_url, stage.ops_token) as client:
             drivers = await cast_drivers(client, scenario)
-        fleet = await FleetProcess.start(
-            manifest_of(options, stage.base_url, world, scenario, drivers), stage.directory, book, view
-        )
+        manifest = manifest_of(options, stage.base_url, world, scenario, drivers)
+        fleet = await FleetProcess.start(manifest, stage.directory, Book(), view)
         stack.push_async_callback(fleet.stop)
         await fleet.begin()
         view.step(f"still serving: API description {stage.base_url}/schema, health {stage.base_url}/readyz")
-        view.step(f"order for store {store.external_store_id} ({store.name}) with API key {store.api_key}")
         view.step(f"operations token: {stage.ops_token}")
+        if scenario.orders:
+            view.step(f"an order of your own:\n{order_command(stage.base_url, world, scenario)}")
         view.step("Ctrl-C ends everything")
         await asyncio.Event().wait()
+
+
+def order_command(base_url: str, world: World, scenario: Scenario) -> str:
+    """A shell command that orders what the play's first customer ordered, once more."""
+    plan = msgspec.structs.replace(
+        scenario.orders[0], external_delivery_id=f"by-hand-{secrets.token_hex(3)}", pincode=False
+    )
+    key = next(store.api_key for store in world.stores if store.external_store_id == plan.external_store_id)
+    body = create_body(plan, time.time()).decode().replace("'", "")
+    return (
+        f"curl -sS {base_url}/v1/deliveries -H 'Authorization: Bearer {key}' "
+        f"-H 'Content-Type: application/json' -d '{body}'"
+    )

@@ -34,9 +34,12 @@ class View:
 
     def __init__(self, kind: ViewKind, console: Console | None = None) -> None:
         self.console = console or Console()
-        self._live = Live(console=self.console, auto_refresh=False) if wants_live(kind, self.console) else None
+        self._live = (
+            Live(console=self.console, auto_refresh=False, transient=True) if wants_live(kind, self.console) else None
+        )
         self._begun_at = time.monotonic()
         self._line_at = 0.0
+        self._offer_seen = False
         self._events: deque[str] = deque(maxlen=EVENTS_SHOWN_MAX)
 
     def __enter__(self) -> Self:
@@ -55,6 +58,12 @@ class View:
     def step(self, text: str) -> None:
         """One line that stays."""
         self.console.print(f"[dim]{self.seconds:6.1f}s[/]  {text}", highlight=False, soft_wrap=True)
+
+    def first_offer(self, seconds: float) -> None:
+        """The moment a newcomer waits for; said once, whatever fleets follow."""
+        if not self._offer_seen:
+            self._offer_seen = True
+            self.step(f"[bold]first offer on a phone[/], {seconds:.1f} s after the command")
 
     def event(self, text: str) -> None:
         """Something that happened; the last few are in the panel."""

@@ -23,6 +23,11 @@ _log = structlog.get_logger()
 _batch_commands = Histogram(
     "flexlive_group_commit_batch_commands", "Commands in one group commit", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256)
 )
+_flush_seconds = Histogram(
+    "flexlive_group_commit_flush_seconds",
+    "One group commit, from its first lock to its answers",
+    buckets=(0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.25, 1.0, 10.0),
+)
 
 ItemT = TypeVar("ItemT")
 AnswerT = TypeVar("AnswerT")
@@ -127,7 +132,8 @@ class GroupCommit(Generic[ItemT, AnswerT]):
     async def _flush_halving(self, market_id: str, batch: list[_Waiting[ItemT, AnswerT]]) -> None:
         assert self._flush is not None, "bind() comes before submit()"
         try:
-            answers = await self._flush(market_id, [entry.item for entry in batch])
+            with _flush_seconds.time():
+                answers = await self._flush(market_id, [entry.item for entry in batch])
         except OutcomeUnknownError as error:
             for entry in batch:
                 _settle_error(entry.answer, error)

@@ -79,8 +79,8 @@ class PoolOptions:
     statement_cache_statements_max must be 0 behind a transaction pooler.
     """
 
-    min_size: int = 4
-    max_size: int = 16
+    min_size: int = 8
+    max_size: int = 8
     connect_timeout_seconds: float = 5.0
     command_timeout_seconds: float = 10.0
     lock_timeout_seconds: float = 8.0

@@ -191,7 +191,8 @@ class DriverConnection:
         self.machine.went_live(now, phase_seconds=self.edge.draw() * self.edge.options.limits.heartbeat_seconds)
         self._named = True
         self.release(after_seq, now)
-        self._commands.start()
+        if not self.closed:
+            self._commands.start()
 
     def located(self, points: Sequence[Point]) -> None:
         """Positions of this driver, oldest first."""
@@ -222,8 +223,9 @@ class DriverConnection:
             case Location(points=points):
                 self.located(points)
             case Sync():
+                # One that comes while another is being answered is answered with it.
                 if not self._holding:
-                    self.edge.ctx.spawn(driver_opening.send_snapshot(self))
+                    self.edge.ctx.spawn(driver_opening.send_snapshot(self, self.hold()))
             case OfferSeen() | NoticeSeen():
                 # Told to whoever rings phones that have not seen an offer; nobody does yet.
                 pass

@@ -57,9 +57,8 @@ async def open_session(connection: DriverConnection, hello: Hello) -> None:
         _SECONDS.labels(answer).observe(connection.edge.ctx.monotonic() - began)
 
 
-async def send_snapshot(connection: DriverConnection) -> None:
-    """Answer a `sync`: facts wait until the snapshot is out."""
-    position_seq = connection.hold()
+async def send_snapshot(connection: DriverConnection, position_seq: int) -> None:
+    """Answer a `sync`: the facts after position_seq wait until the snapshot is out."""
     try:
         snapshot = await _read(connection)
     except Exception:

@@ -93,7 +93,7 @@ class TrackStream:
             fact = feed.facts.popleft()
             if fact.stream_seq <= self._seq:
                 continue
-            if fact.kind == LINK_REVOKED_KIND:
+            if fact.stream_seq > self._seq + 1 or fact.kind == LINK_REVOKED_KIND:
                 told += await self._read_missing()
             else:
                 told.append(self._fact(fact.stream_seq, fact.kind, fact.body))

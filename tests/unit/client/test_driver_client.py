@@ -243,6 +243,23 @@ async def test_a_server_that_is_not_there_is_tried_again() -> None:
     assert set(observer.codes) == {1006}
 
 
+async def test_facts_are_acknowledged_within_a_second_without_anything_to_say() -> None:
+    acked: list[int] = []
+
+    async def script(peer: Peer) -> None:
+        await peer.welcome()
+        await peer.notice(1)
+        await peer.notice(2)
+        frame = await asyncio.wait_for(peer.receive(), 1.5)
+        assert frame["type"] == "ack"
+        acked.append(frame["seq"])
+        await peer.until_gone()
+
+    async with scripted_server(script) as (url, _), make_client(url):
+        await asyncio.sleep(1.2)
+    assert acked == [2]
+
+
 async def test_closing_fails_what_still_waits() -> None:
     async def never_answers(peer: Peer) -> None:
         await peer.welcome()
