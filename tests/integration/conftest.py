@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import AsyncIterator
 
 import pytest
 
+from flexlive.realtime import chain
+from flexlive.realtime.buses.memory import MemoryBus
+from flexlive.realtime.chain import ChainMessage
 from flexlive.services.context import Context
+from flexlive.storage.pool import Pool
+from tests.integration.event_world import add_drivers, add_market
 from tests.support.world import World, build_world, open_test_context
 
 
@@ -19,3 +25,28 @@ async def ctx(database_url: str) -> AsyncIterator[Context]:
 @pytest.fixture
 async def world(ctx: Context) -> World:
     return await build_world(ctx)
+
+
+@pytest.fixture
+async def bus() -> AsyncIterator[MemoryBus]:
+    made = MemoryBus()
+    await made.start()
+    yield made
+    await made.stop()
+
+
+@pytest.fixture
+async def market_id(pool: Pool) -> str:
+    return await add_market(pool)
+
+
+@pytest.fixture
+async def drivers(pool: Pool, market_id: str) -> list[uuid.UUID]:
+    return await add_drivers(pool, market_id, 3)
+
+
+@pytest.fixture
+def messages(bus: MemoryBus, market_id: str) -> list[ChainMessage]:
+    heard: list[ChainMessage] = []
+    bus.subscribe(chain.facts_topic(market_id), lambda payload: heard.append(chain.decode(payload)))
+    return heard
