@@ -49,9 +49,10 @@ class Stream:
         """Exactly these events next, heartbeats aside."""
         seen: list[Event] = []
         for name in names:
-            event = await self.next()
-            while event is not None and event.name == "":
+            async with asyncio.timeout(EVENT_SECONDS_MAX):
                 event = await self.next()
+                while event is not None and event.name == "":
+                    event = await self.next()
             assert event is not None, f"the stream ended before {name}"
             assert event.name == name, f"{event} instead of {name}"
             seen.append(event)

@@ -18,6 +18,7 @@ from flexlive.lab.fleet_messages import LINE_BYTES_MAX, Begin, DemoLine, Finish,
 from flexlive.lab.fleet_report import FleetReport
 
 TALLY_SECONDS = 0.5
+PULSE_SECONDS = 0.02
 FINISH_SECONDS_MAX = 10.0
 CONNECT_STAGGER_SECONDS = 0.004
 
@@ -47,6 +48,7 @@ class Fleet:
         """Until told to finish, or until the demo's end of the pipe is gone."""
         listening = asyncio.create_task(self._listen(lines))
         tallying = asyncio.create_task(self._tally())
+        pulse = asyncio.create_task(self._pulse())
         shifts = [asyncio.create_task(self._shift(number, bot)) for number, bot in enumerate(self._bots)]
         try:
             await self._finished.wait()
@@ -54,9 +56,9 @@ class Fleet:
                 bot.leave()
             await asyncio.wait(shifts, timeout=FINISH_SECONDS_MAX)
         finally:
-            for task in (listening, tallying, *shifts):
+            for task in (listening, tallying, pulse, *shifts):
                 task.cancel()
-            await asyncio.gather(listening, tallying, *shifts, return_exceptions=True)
+            await asyncio.gather(listening, tallying, pulse, *shifts, return_exceptions=True)
         self._report.finish()
 
     def finish(self) -> None:
@@ -72,6 +74,12 @@ class Fleet:
             self._report.say(Online(self._report.online, len(self._bots)))
             self._report.tally()
             await asyncio.sleep(TALLY_SECONDS)
+
+    async def _pulse(self) -> None:
+        while True:
+            due = self._clock.now() + PULSE_SECONDS
+            await asyncio.sleep(PULSE_SECONDS)
+            self._report.late((self._clock.now() - due) * 1000)
 
     async def _listen(self, lines: asyncio.StreamReader) -> None:
         decoder = msgspec.json.Decoder(DemoLine)

@@ -109,7 +109,10 @@ class Delivered(FromFleet, frozen=True, tag="delivered"):
 
 
 class Tally(FromFleet, frozen=True, kw_only=True, tag="tally"):
-    """Counters since the start; the sample lists hold only what is new since the last tally (milliseconds)."""
+    """Counters since the start; the sample lists hold only what is new since the last tally (milliseconds).
+
+    late_ms: how late the fleet's own timers rang; a share of every other figure that is the lab's, not the server's.
+    """
 
     connected: int
     online: int
@@ -124,6 +127,7 @@ class Tally(FromFleet, frozen=True, kw_only=True, tag="tally"):
     errors: int
     push_ms: tuple[float, ...]
     accept_ms: tuple[float, ...]
+    late_ms: tuple[float, ...]
 
 
 class Trouble(FromFleet, frozen=True, tag="trouble"):

@@ -43,6 +43,7 @@ class FleetReport:
     histories: list[DriverHistory] = field(default_factory=list[DriverHistory])
     _push_ms: list[float] = field(default_factory=list[float])
     _accept_ms: list[float] = field(default_factory=list[float])
+    _late_ms: list[float] = field(default_factory=list[float])
     _accepts_won: int = 0
 
     def shown(self, offer_id: UUID, at: float) -> None:
@@ -59,6 +60,10 @@ class FleetReport:
     def answered(self, milliseconds: float) -> None:
         """How long an accept took from the tap to the answer, whatever the answer."""
         self._accept_ms.append(round(milliseconds, 3))
+
+    def late(self, milliseconds: float) -> None:
+        """How late a timer of this process rang."""
+        self._late_ms.append(round(milliseconds, 3))
 
     def won(self, offer_id: UUID, driver_id: UUID, at: float) -> None:
         self._accepts_won += 1
@@ -90,6 +95,7 @@ class FleetReport:
         """Says the counters and hands over the samples collected since the last time."""
         push_ms, self._push_ms = self._push_ms, []
         accept_ms, self._accept_ms = self._accept_ms, []
+        late_ms, self._late_ms = self._late_ms, []
         self.say(
             Tally(
                 connected=self.connected,
@@ -105,6 +111,7 @@ class FleetReport:
                 errors=self.errors,
                 push_ms=tuple(push_ms),
                 accept_ms=tuple(accept_ms),
+                late_ms=tuple(late_ms),
             )
         )
 

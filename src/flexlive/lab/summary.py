@@ -25,7 +25,10 @@ class DayFigures(Struct, frozen=True, kw_only=True):
 
 
 class Summary(Struct, frozen=True, kw_only=True):
-    """What `--json` writes. *_ms: milliseconds of the wall clock; violations: broken invariants in words."""
+    """What `--json` writes. *_ms: milliseconds of the wall clock; violations: broken invariants in words.
+
+    lab_late_ms: how late the simulated phones' own timers rang; that much of each latency is the lab's.
+    """
 
     scenario: str
     ok: bool
@@ -44,6 +47,7 @@ class Summary(Struct, frozen=True, kw_only=True):
     offer_push_ms: Percentiles
     accept_ms: Percentiles
     order_to_accept_ms: Percentiles
+    lab_late_ms: Percentiles
     first_offer_seconds: float | None
     facts: int
     tracking_events: int
@@ -66,11 +70,13 @@ class Samples:
     last: Tally | None = None
     push_ms: list[float] = field(default_factory=list[float])
     accept_ms: list[float] = field(default_factory=list[float])
+    late_ms: list[float] = field(default_factory=list[float])
 
     def add(self, tally: Tally) -> None:
         self.last = tally
         self.push_ms += tally.push_ms
         self.accept_ms += tally.accept_ms
+        self.late_ms += tally.late_ms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +121,7 @@ def summarise(run: RunFacts, book: Book, samples: Samples, finished: Finished, c
         order_to_accept_ms=percentiles(
             (o.accepted_at - o.intended_at) * 1000 for o in created if o.accepted_at is not None
         ),
+        lab_late_ms=percentiles(samples.late_ms),
         first_offer_seconds=run.first_offer_seconds,
         facts=tally.facts if tally else 0,
         tracking_events=sum(page.facts + page.stated for page in pages),

@@ -45,6 +45,7 @@ def rows(summary: Summary) -> list[tuple[str, str]]:
         ("delivered", f"{summary.deliveries_delivered} ({share}), {summary.orders_open} open"),
         ("offer on the phone", _span(summary.offer_push_ms, "ms")),
         ("tap to answer", _span(summary.accept_ms, "ms")),
+        ("… of it the lab's", _span(summary.lab_late_ms, "ms")),
         ("order to driver", _span(summary.order_to_accept_ms, "ms")),
         ("click to door", _span(day.click_to_door_minutes, "min of the play")),
         ("ready to pick-up", _span(day.ready_to_pickup_minutes, "min of the play")),

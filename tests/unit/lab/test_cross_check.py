@@ -85,6 +85,7 @@ class Run:
             errors=0,
             push_ms=(1.0, 3.0),
             accept_ms=(2.0,),
+            late_ms=(0.1,),
         )
 
     def summary(self) -> Summary:
