@@ -32,6 +32,15 @@ class DemoOptions:
     location_seconds: float = 2.0
     start_seconds_max: float = 60.0
 
+    def check(self) -> None:
+        """What would only be noticed minutes later otherwise. Raises DemoError."""
+        if self.speed <= 0 or self.seconds <= 0:
+            raise DemoError("--speed and --seconds must be above zero")
+        if self.drivers < 1 or self.orders < 0:
+            raise DemoError("--drivers must be at least 1 and --orders at least 0")
+        if self.json_path is not None and not self.json_path.absolute().parent.is_dir():
+            raise DemoError(f"the folder of {self.json_path} does not exist")
+
 
 class DemoError(Exception):
     """The demo cannot be played; str() says why and what to do."""

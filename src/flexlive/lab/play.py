@@ -39,6 +39,7 @@ SHOW_SECONDS = 0.25
 
 async def play(options: DemoOptions, view: View) -> bool:
     """Returns whether every promise was kept. Raises DemoError, RealDayError, DatabaseSetupError."""
+    options.check()
     recorded = load_recorded(options)
     async with open_stage(options, view) as stage:
         world, scenario = await _furnish(options, recorded, stage, view)

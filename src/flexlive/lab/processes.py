@@ -44,19 +44,22 @@ class Child:
     async def start(
         cls, arguments: Sequence[str], options: ChildOptions, env: Mapping[str, str] | None = None
     ) -> Child:
-        """Runs this interpreter with the arguments; env is laid over the present environment."""
+        """Runs this interpreter with the arguments; env is laid over the present environment. Raises DemoError."""
         pipe = asyncio.subprocess.PIPE if options.piped else None
-        with options.log.open("ab") as log:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *arguments,
-                stdin=pipe or asyncio.subprocess.DEVNULL,
-                stdout=pipe or log,
-                stderr=log,
-                env={**os.environ, **(env or {})},
-                start_new_session=True,
-                limit=options.line_bytes_max,
-            )
+        try:
+            with options.log.open("ab") as log:
+                process = await asyncio.create_subprocess_exec(
+                    sys.executable,
+                    *arguments,
+                    stdin=pipe or asyncio.subprocess.DEVNULL,
+                    stdout=pipe or log,
+                    stderr=log,
+                    env={**os.environ, **(env or {})},
+                    start_new_session=True,
+                    limit=options.line_bytes_max,
+                )
+        except OSError as error:
+            raise DemoError(f"cannot start {options.name}: {error}") from error
         return cls(process, options)
 
     @property

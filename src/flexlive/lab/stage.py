@@ -6,7 +6,7 @@ import secrets
 import tempfile
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -34,7 +34,7 @@ class Stage:
     base_url: str
     server: Child
     pool: Pool
-    ops_token: str
+    ops_token: str = field(repr=False)
 
 
 @asynccontextmanager

@@ -19,7 +19,7 @@ CONTENT_SECURITY_POLICY: Final = (
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
-_MEDIA_TYPES: Final = {"track.css": "text/css", "track.js": "text/javascript"}
+_MEDIA_TYPES: Final = {"track.css": "text/css", "track.js": "text/javascript", "track.svg": "image/svg+xml"}
 
 _HEADLINES: Final = {
     S.CREATED: "Order received",
@@ -101,6 +101,7 @@ def _document(title: str, body: str) -> str:
 <meta name="referrer" content="no-referrer">
 <meta name="color-scheme" content="light dark">
 <title>{escape(title)}</title>
+<link rel="icon" type="image/svg+xml" href="/static/track.svg">
 <link rel="stylesheet" href="/static/track.css">
 <script src="/static/track.js" defer></script>
 </head>

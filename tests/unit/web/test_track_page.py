@@ -79,8 +79,8 @@ def test_the_page_needs_nobody_else() -> None:
     assert " on" not in page.replace(" on the way", "").replace(" one", "").split("</h1>")[0]
 
 
-def test_only_two_files_are_static() -> None:
-    assert track_page.static_file("track.css") is not None
-    assert track_page.static_file("track.js") is not None
+def test_only_the_pages_own_files_are_static() -> None:
+    for name in ("track.css", "track.js", "track.svg"):
+        assert track_page.static_file(name) is not None
     for name in ("", "track.html", "../track_page.py", "/etc/passwd", "track.css/"):
         assert track_page.static_file(name) is None
