@@ -20,6 +20,7 @@ from flexlive.web.frame_transport import UVICORN_OPTIONS, FrameTransportProtocol
 from flexlive.web.listening import listen
 
 START_SECONDS_MAX = 10.0
+_schema: dict[str, Any] = {}
 
 
 @dataclass
@@ -60,7 +61,10 @@ async def serve(database_url: str, **settings: Any) -> AsyncIterator[Server]:
             running.result()
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10, trust_env=False) as http:
             served = Server(f"http://127.0.0.1:{port}", app, app.state.ctx, http)
-            served.schema = (await http.get("/schema")).json()
+            if not _schema:
+                # The same for every server of a run, and slow to make.
+                _schema.update((await http.get("/schema")).json())
+            served.schema = _schema
             http.event_hooks["response"].append(lambda response: _hold_to_schema(served.schema, response))
             yield served
     finally:
