@@ -159,6 +159,9 @@ from done
 where od.market_id = :market_id and od.offer_id = done.offer_id
 returning od.offer_id;
 
+-- name: offer_exists
+select exists (select from offer where market_id = :market_id and offer_id = :offer_id) as found;
+
 -- name: insert_decline
 insert into offer_decline (market_id, offer_id, driver_id, reason, declined_at)
 values (:market_id, :offer_id, :driver_id, :reason, :declined_at)

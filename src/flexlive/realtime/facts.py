@@ -4,7 +4,7 @@
 |---|---|
 | offer.opened, offer.widened | the offer stands on the board in these cells |
 | offer.accepted, offer.expired, offer.withdrawn | it leaves the board: taken, expired, withdrawn |
-| offer.declined | this driver is not shown it again |
+| driver.declined | this driver is not shown that offer again |
 | route.* | `route.update` for its driver |
 | delivery.* | `delivery.update` for its driver, while it has one |
 | track.* | a fact of the customer's own stream |
@@ -179,9 +179,6 @@ def offer_on_board(data: Raw | bytes) -> OfferShown:
 def _offer(row: FactRow) -> Meaning:
     if row.kind in {"offer.opened", "offer.widened"}:
         return offer_on_board(row.data)
-    if row.kind == "offer.declined":
-        declined = msgspec.json.decode(row.data, type=_OfferDriver)
-        return _IRRELEVANT if declined.driver_id is None else OfferDeclined(declined.offer_id, declined.driver_id)
     reason = _GONE.get(row.kind)
     if reason is None:
         return _IRRELEVANT
@@ -194,6 +191,8 @@ def _driver(row: FactRow, driver_id: UUID) -> Meaning:
         case "driver.presence":
             mode = msgspec.json.decode(row.data, type=_PresenceMode).mode
             return PresenceChanged(driver_id, mode == "online")
+        case "driver.declined":
+            return OfferDeclined(msgspec.json.decode(row.data, type=_OfferDriver).offer_id, driver_id)
         case "driver.family_revoked":
             return FamilyRevoked(driver_id, msgspec.json.decode(row.data, type=_Family).family_id)
         case _:

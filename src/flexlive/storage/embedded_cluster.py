@@ -47,7 +47,7 @@ DEFAULT_SETTINGS: Mapping[str, str] = {
     # Folders of one machine, mostly in memory.
     "random_page_cost": "1.1",
     # A fresh table without statistics misleads the planner into cached plans that filter whole markets.
-    "autovacuum_naptime": "2s",
+    "autovacuum_naptime": "20s",
     # The supervisor takes a growing log for progress of crash recovery.
     "log_startup_progress_interval": "1s",
 }

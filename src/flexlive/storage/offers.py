@@ -175,6 +175,10 @@ async def complete(conn: Connection, market_id: str, offer_id: UUID, at: datetim
     return bool(rows)
 
 
+async def exists(conn: Connection, market_id: str, offer_id: UUID) -> bool:
+    return await conn.fetchval(*_sql.offer_exists.bind(market_id=market_id, offer_id=offer_id))
+
+
 async def decline(
     conn: Connection, market_id: str, offer_id: UUID, driver_id: UUID, reason: str | None, at: datetime
 ) -> bool:

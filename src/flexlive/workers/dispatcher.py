@@ -25,7 +25,7 @@ from flexlive.storage.policies import MarketRules
 from flexlive.storage.transaction import transaction
 from flexlive.workers.leased import LeasedLoop, LeaseOptions
 
-WAKING_KINDS: Final = frozenset({"delivery.created", "delivery.readiness", "driver.presence", "offer.declined"})
+WAKING_KINDS: Final = frozenset({"delivery.created", "delivery.readiness", "driver.presence", "driver.declined"})
 """Facts after which the market may look different to a policy."""
 
 _tick_seconds = Histogram("flexlive_dispatcher_tick_seconds", "One look, decision and write", ["market_id"])
@@ -34,8 +34,8 @@ _decisions = Counter("flexlive_dispatcher_decisions_total", "Decisions carried o
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DispatcherOptions:
-    """tick_seconds_max: how long a quiet market goes without a look (divided by the time scale, but never below
-    tick_seconds_min). tick_seconds_min: also how long a woken dispatcher waits for what comes together."""
+    """tick_seconds_max: how long a market without work goes without a look; with work, divided by the time scale but
+    never below tick_seconds_min. coalesce_seconds: how long a tick waits for what comes together."""
 
     tick_seconds_max: float = 1.0
     tick_seconds_min: float = 0.1
@@ -90,7 +90,9 @@ class Dispatcher:
             await self._carry_out(lease, rules, decisions[start : start + size])
         _tick_seconds.labels(lease.market_id).observe(time.perf_counter() - started)
         if sight.next_due_at is None:
-            return self._tick_seconds
+            # Nothing falls due in a market without work; whatever changes that is a fact, and facts wake.
+            working = sight.pending or sight.open_offers
+            return self._tick_seconds if working else self._options.tick_seconds_max
         due_seconds = (sight.next_due_at - ctx.clock()).total_seconds()
         return min(self._tick_seconds, max(self._options.tick_seconds_min, due_seconds))
 

@@ -58,7 +58,7 @@ def test_every_meaning_finds_its_way_and_nonsense_stops_nothing():
         row(f"driver:{DRIVER}", "driver.presence", {"mode": "online"}),
         row("offer:x", "offer.opened", b"{}"),
         row("driver:nobody", "driver.presence", {"mode": "online"}),
-        row(f"offer:{offer_id(1)}", "offer.declined", {"offer_id": offer_id(1), "driver_id": DRIVER}),
+        row(f"driver:{DRIVER}", "driver.declined", {"offer_id": offer_id(1)}),
         row("route:x", "route.created", {"driver_id": DRIVER, "route": route}),
         row("delivery:x", "delivery.confirmed", {"driver_id": DRIVER, "update": update}),
         row(f"offer:{offer_id(1)}", "offer.expired", {"offer_id": offer_id(1)}),

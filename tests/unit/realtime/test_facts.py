@@ -50,7 +50,7 @@ def test_how_an_offer_ends(kind: str, reason: str):
 
 def test_a_decline_concerns_one_driver():
     data = {"offer_id": offer_id(1), "driver_id": DRIVER}
-    assert meaning_of(row("offer:x", "offer.declined", data)) == OfferDeclined(offer_id(1), DRIVER)
+    assert meaning_of(row(f"driver:{DRIVER}", "driver.declined", data)) == OfferDeclined(offer_id(1), DRIVER)
 
 
 def test_a_route_change_is_a_route_update_for_its_driver_alone():
