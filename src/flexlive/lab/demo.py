@@ -22,9 +22,13 @@ EXIT_INTERRUPTED = 130
 def run(options: DemoOptions) -> int:
     """Plays it. Exit code: 0 clean, 1 a promise was broken, 2 it could not be played, 130 interrupted."""
     try:
+        import stamina.instrumentation
+
         from flexlive.lab.view import View  # the first second shows a line, whatever the rest has to load
     except ImportError as error:
         raise DemoError(f"the demo needs {error.name}; install the dependency group 'demo'") from error
+    # A shop that asks again is the play's business, not a line in the audience's picture.
+    stamina.instrumentation.set_on_retry_hooks([])
     with View(options.view) as view:
         view.step("[bold]flexlive demo[/]: a database, a server, drivers, shops and customers. Ctrl-C ends all of it.")
         try:

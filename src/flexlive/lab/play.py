@@ -20,6 +20,7 @@ from flexlive.lab.ops_client import OpsClient
 from flexlive.lab.options import DemoOptions
 from flexlive.lab.pilot_scenario import pilot_scenario
 from flexlive.lab.pilot_world import pilot_world, seed_pilot_malls
+from flexlive.lab.processes import beside
 from flexlive.lab.real_day import RealDayError, load_day, parse_window, within
 from flexlive.lab.real_day_scenario import RecordedWindow, real_day_scenario, whole_window
 from flexlive.lab.real_day_world import build_world
@@ -43,13 +44,13 @@ async def play(options: DemoOptions, view: View) -> bool:
     recorded = load_recorded(options)
     async with open_stage(options, view) as stage:
         world, scenario = await _furnish(options, recorded, stage, view)
-        summary = await _perform(options, stage, world, scenario, view)
+        summary = await beside(stage.server, _perform(options, stage, world, scenario, view))
         print_summary(view.console, summary)
         if options.json_path is not None:
             options.json_path.write_bytes(msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n")
             view.step(f"summary written to {options.json_path}")
         if options.serve:
-            await _serve_on(options, stage, world, scenario, view)
+            await beside(stage.server, _serve_on(options, stage, world, scenario, view))
         return summary.ok
 
 

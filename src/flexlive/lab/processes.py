@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import os
+import platform
 import signal
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 from flexlive.lab.options import DemoError
 
 KILL_WAIT_SECONDS_MAX = 5.0
+_PR_SET_PDEATHSIG = 1
+# Loaded here: between fork and exec nothing may be imported.
+_LIBC = ctypes.CDLL(None) if platform.system() == "Linux" else None
+T = TypeVar("T")
 LOG_TAIL_BYTES = 4000
 
 
@@ -56,6 +63,7 @@ class Child:
                     stderr=log,
                     env={**os.environ, **(env or {})},
                     start_new_session=True,
+                    preexec_fn=_die_with_parent,
                     limit=options.line_bytes_max,
                 )
         except OSError as error:
@@ -105,6 +113,27 @@ class Child:
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, number)
+
+
+async def beside(child: Child, work: Coroutine[Any, Any, T]) -> T:
+    """The work's result, unless the child it depends on ends before: then ChildDiedError, at once."""
+    working = asyncio.create_task(work)
+    ended = asyncio.create_task(child.process.wait())
+    try:
+        await asyncio.wait({working, ended}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            child.require_running()
+        return await working
+    finally:
+        working.cancel()
+        ended.cancel()
+        await asyncio.gather(working, ended, return_exceptions=True)
+
+
+def _die_with_parent() -> None:
+    """In the child, before it runs: SIGTERM should the demo be killed without a chance to stop it (Linux)."""
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def free_port(host: str = "127.0.0.1") -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 
 from flexlive.lab.options import DemoError, DemoOptions
 from flexlive.lab.play import load_recorded
-from flexlive.lab.processes import Child, ChildDiedError, ChildOptions, free_port, port_is_free
+from flexlive.lab.processes import Child, ChildDiedError, ChildOptions, beside, free_port, port_is_free
 from flexlive.lab.real_day import RealDayError
 from flexlive.lab.stage import choose_port
 from flexlive.lab.together import together
@@ -117,3 +119,54 @@ def test_a_window_without_a_day_is_a_mistake() -> None:
     assert load_recorded(DemoOptions()) is None
     with pytest.raises(RealDayError, match="--day"):
         load_recorded(DemoOptions(window="10:00-10:30"))
+
+
+async def test_work_ends_at_once_when_the_child_it_depends_on_dies(tmp_path: Path) -> None:
+    child = await Child.start(["-c", "import time; time.sleep(60)"], ChildOptions(name="it", log=tmp_path / "log"))
+    working = asyncio.create_task(beside(child, asyncio.sleep(60)))
+    await asyncio.sleep(0.1)
+    child.kill()
+    with pytest.raises(ChildDiedError, match="it ended with code -9"):
+        await asyncio.wait_for(working, 5)
+
+
+async def test_work_that_ends_first_gives_its_result_and_cancelling_cancels_it(tmp_path: Path) -> None:
+    child = await Child.start(["-c", "import time; time.sleep(60)"], ChildOptions(name="it", log=tmp_path / "log"))
+    assert await beside(child, asyncio.sleep(0, "done")) == "done"
+    cancelled = asyncio.Event()
+
+    async def work() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            cancelled.set()
+
+    working = asyncio.create_task(beside(child, work()))
+    await asyncio.sleep(0.1)
+    working.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await working
+    assert cancelled.is_set()
+    await child.stop()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel tells a child of its parent's death on Linux only")
+def test_a_child_does_not_outlive_a_killed_parent(tmp_path: Path) -> None:
+    script = (
+        "import asyncio, sys, pathlib\n"
+        "from flexlive.lab.processes import Child, ChildOptions\n"
+        "async def main():\n"
+        "    options = ChildOptions(name='it', log=pathlib.Path('log'))\n"
+        "    child = await Child.start(['-c', 'import time; time.sleep(60)'], options)\n"
+        "    print(child.pid, flush=True)\n"
+        "    await asyncio.sleep(60)\n"
+        "asyncio.run(main())\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path, stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        parent.kill()
+    deadline = time.monotonic() + 5
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not Path(f"/proc/{pid}").exists()
