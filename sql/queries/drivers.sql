@@ -65,7 +65,9 @@ order by d.driver_id;
 -- One read per connect: the token, whether it still holds, and who the driver is.
 select t.token_sha256, t.kind, t.subject_id, t.family_id, t.expires_at, t.used_at, t.revoked_at, d.status,
        array(select e.offer_type from enrolment e
-             where e.market_id = d.market_id and e.driver_id = d.driver_id and e.status = 'active') as offer_types
+             join offer_type o on o.market_id = e.market_id and o.offer_type = e.offer_type
+             where e.market_id = d.market_id and e.driver_id = d.driver_id and e.status = 'active'
+               and e.terms_version >= o.terms_version and o.active) as offer_types
 from token t
 join driver d on d.market_id = t.market_id and d.driver_id = t.subject_id
 where t.market_id = :market_id and t.token_sha256 = :token_sha256 and t.kind in ('driver', 'ticket');

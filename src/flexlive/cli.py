@@ -91,7 +91,14 @@ def seed_pilot_malls(*, database_url: DatabaseUrl = None, always_open: bool = Fa
     from flexlive import operations
 
     report = asyncio.run(operations.seed_pilot_malls(_settings(database_url=database_url), always_open=always_open))
-    Console().print(report)
+    console = Console(soft_wrap=True)
+    for mall in report.malls:
+        console.print(f"{mall.market_id}: {mall.site_name}, check-in code {mall.check_in_code}")
+        for store in mall.stores:
+            console.print(f"  store {store.external_store_id} of {store.merchant}, hand-off code {store.handoff_code}")
+    for merchant in report.merchants:
+        key = merchant.api_key or "made before; keys are shown once"
+        console.print(f"{merchant.name}: API key {key}", highlight=False)
 
 
 @token_cli.command(name="ops")

@@ -19,7 +19,7 @@ from flexlive.storage import drivers, migrations
 
 async def migrate(settings: Settings) -> list[str]:
     """Names of the migrations applied now."""
-    async with database(settings) as dsn:
+    async with database(settings, shared=True) as dsn:
         return await migrations.migrate(dsn)
 
 
@@ -45,7 +45,7 @@ async def driver_token(settings: Settings, market_id: str, driver_id: UUID, ttl_
 
 @asynccontextmanager
 async def _migrated(settings: Settings) -> AsyncGenerator[Context]:
-    async with database(settings) as dsn:
+    async with database(settings, shared=True) as dsn:
         await migrations.migrate(dsn)
         async with open_context(settings, dsn) as ctx:
             yield ctx

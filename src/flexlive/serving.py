@@ -9,7 +9,8 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import replace
 from typing import Final
 
 import structlog
@@ -18,7 +19,8 @@ import uvicorn
 from flexlive.app import create_app, drain
 from flexlive.settings import Settings
 from flexlive.storage import migrations
-from flexlive.storage.embedded import EmbeddedOptions, EmbeddedPostgres
+from flexlive.storage.embedded import EmbeddedOptions, EmbeddedPostgres, running_dsn
+from flexlive.storage.errors import DataDirectoryInUseError
 from flexlive.web.frame_transport import UVICORN_OPTIONS, FrameTransportProtocol
 from flexlive.web.listening import listen
 
@@ -39,18 +41,32 @@ def serve(settings: Settings) -> None:
 
 
 @asynccontextmanager
-async def database(settings: Settings) -> AsyncGenerator[str]:
-    """The dsn of the configured database, or of an embedded one that lives as long as the block."""
+async def database(settings: Settings, *, shared: bool = False) -> AsyncGenerator[str]:
+    """The dsn of the configured database, or of an embedded one that lives as long as the block.
+
+    shared: use the embedded one of a server that runs, should there be one; for commands beside it.
+    """
     if settings.database_url is not None:
         yield settings.database_url
         return
-    async with EmbeddedPostgres(EmbeddedOptions(data_dir=settings.data_dir / "postgres")) as postgres:
-        yield postgres.dsn
+    options = EmbeddedOptions(data_dir=settings.data_dir / "postgres")
+    async with AsyncExitStack() as stack:
+        try:
+            postgres = await stack.enter_async_context(EmbeddedPostgres(options))
+        except DataDirectoryInUseError:
+            if not shared:
+                raise
+            yield running_dsn(options)
+        else:
+            yield postgres.dsn
 
 
 async def _serve(settings: Settings) -> None:
     # Before the database: an address in use should cost nobody a database start.
     listener = _listen(settings)
+    if settings.port == 0:
+        # Tracking links carry the address: the free port must be known before the first one is made.
+        settings = replace(settings, port=listener.getsockname()[1])
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -77,7 +93,7 @@ async def _serve_http(settings: Settings, dsn: str, listener: socket.socket, sto
         timeout_graceful_shutdown=SHUTDOWN_SECONDS_MAX,
         **UVICORN_OPTIONS,
     )
-    server = _Server(config)
+    server = _Server(config, settings.url)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
@@ -92,7 +108,16 @@ async def _serve_http(settings: Settings, dsn: str, listener: socket.socket, sto
 
 
 class _Server(uvicorn.Server):
-    """Signals are ours: the order of draining is not uvicorn's."""
+    """Signals are ours: the order of draining is not uvicorn's. url: told once it is served."""
+
+    def __init__(self, config: uvicorn.Config, url: str) -> None:
+        super().__init__(config)
+        self._url = url
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            _log.info("serving", url=self._url, schema=f"{self._url}/schema")
 
     @contextmanager
     def capture_signals(self) -> Generator[None]:

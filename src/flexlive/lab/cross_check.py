@@ -35,9 +35,10 @@ class OpenOrder:
 def double_accepts(finished: Finished) -> list[str]:
     """I1 from the phones: more than one of them said `won` for the same offer."""
     return [
-        f"offer {offer_id} was won by {len(drivers)} drivers: {', '.join(map(str, drivers))}"
-        for offer_id, drivers in finished.wins.items()
-        if len(drivers) > 1
+        f"offer {offer_id} was won by {len(drivers)} drivers: {', '.join(map(str, sorted(drivers)))}"
+        for offer_id, winners in finished.wins.items()
+        # One driver may hear of the same win twice: another device, a second tap.
+        if len(drivers := set(winners)) > 1
     ]
 
 

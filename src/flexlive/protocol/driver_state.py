@@ -25,11 +25,14 @@ from flexlive.protocol.views import OfferView, RouteView
 OFFER_SETTLED_CODES = frozenset({"won", "taken", "lost", "expired", "withdrawn"})
 """Answers to offer.accept after which the offer is no longer on this driver's board."""
 
+SETTLED_OFFERS_MAX = 1_000
+"""Offers remembered as over for this driver; the oldest is forgotten first, long after its last fact."""
+
 
 class DriverState:
     """offers: those to be had. routes: the active ones. inbox_seq: the last inbox row seen."""
 
-    __slots__ = ("_delivery_versions", "inbox_seq", "offers", "presence", "routes")
+    __slots__ = ("_delivery_versions", "_settled", "inbox_seq", "offers", "presence", "routes")
 
     def __init__(self) -> None:
         self.offers: dict[UUID, OfferView] = {}
@@ -37,10 +40,13 @@ class DriverState:
         self.presence = "offline"
         self.inbox_seq = 0
         self._delivery_versions: dict[UUID, int] = {}
+        # An answer overtakes the facts that were under way when it was given: a late offer.update must not bring
+        # back a card that is over.
+        self._settled: dict[UUID, None] = {}
 
     def replace(self, snapshot: Snapshot) -> None:
         """A snapshot is everything: what it does not mention is gone."""
-        self.offers = {offer.offer_id: offer for offer in snapshot.offers}
+        self.offers = {offer.offer_id: offer for offer in snapshot.offers if offer.offer_id not in self._settled}
         self.routes = {route.route_id: route for route in snapshot.routes if route.status == "active"}
         self.presence = snapshot.presence
         self._delivery_versions.clear()
@@ -51,11 +57,15 @@ class DriverState:
         match fact:
             case OfferOpen() | OfferUpdate():
                 known = self.offers.get(fact.offer_id)
-                if known is None or known.offer_version <= fact.offer_version:
+                if fact.offer_id in self._settled:
+                    pass
+                elif known is None or known.offer_version <= fact.offer_version:
                     self.offers[fact.offer_id] = fact
             case OfferGone() | OfferDecided():
-                self.offers.pop(fact.offer_id, None)
+                self._settle(fact.offer_id)
             case RouteUpdate():
+                if fact.offer_id is not None:
+                    self._settle(fact.offer_id)
                 self._apply_route(fact)
             case DeliveryUpdate():
                 self._apply_delivery(fact)
@@ -65,11 +75,17 @@ class DriverState:
     def accept_answered(self, offer_id: UUID, result: Result) -> None:
         """The answer to this driver's own accept settles the offer before any fact does."""
         if result.code in OFFER_SETTLED_CODES:
-            self.offers.pop(offer_id, None)
+            self._settle(offer_id)
 
     def decline_answered(self, offer_id: UUID, result: Result) -> None:
         if result.ok:
-            self.offers.pop(offer_id, None)
+            self._settle(offer_id)
+
+    def _settle(self, offer_id: UUID) -> None:
+        self.offers.pop(offer_id, None)
+        self._settled[offer_id] = None
+        if len(self._settled) > SETTLED_OFFERS_MAX:
+            del self._settled[next(iter(self._settled))]
 
     def _apply_route(self, fact: RouteUpdate) -> None:
         known = self.routes.get(fact.route_id)

@@ -30,7 +30,7 @@ Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}(?![\s\S])")]
 
 CheckInMethod = Literal["geofence", "store_qr", "code"]
 PresenceMode = Literal["online", "offline"]
-ProofKind = Literal["photo", "signature"]
+ProofKind = Literal["photo", "signature", "age"]
 GoneReason = Literal["taken", "expired", "withdrawn", "lost"]
 ResetReason = Literal["unknown_session", "other_epoch", "too_old"]
 ResultCode = Literal[

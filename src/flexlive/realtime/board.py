@@ -146,9 +146,12 @@ class Board:
         if seat.cell is not None:
             candidates.update(market.offers_by_cell.get(seat.cell, ()))
         visible = [offer for offer in candidates if offer.is_for(seat) and offer.shown.valid_until > now]
+        # What a snapshot leaves out is not on the phone any more: to be shown again, it must be sent again.
+        for offer in seat.shown.difference(visible):
+            offer.seats.discard(seat)
+        seat.shown = set(visible)
         for offer in visible:
             offer.seats.add(seat)
-            seat.shown.add(offer)
         visible.sort(key=lambda offer: (offer.shown.opened_at, offer.shown.offer_id))
         return [offer.shown.body for offer in visible]
 
@@ -176,7 +179,7 @@ class Board:
         fact = HubFact(
             "offer.update", 0, shown.opened_at, shown.body, fact_template("offer.update", shown.body), shown.offer_id
         )
-        self._hub.send([seat.subscriber for seat in offer.seats], fact)
+        self._hub.send([seat.subscriber for seat in offer.seats if seat.driver_id not in offer.declined], fact)
 
     def _add(self, offer: _Offer, seats: Iterable[Seat]) -> None:
         added = list(seats)

@@ -48,7 +48,10 @@ async def execute(ctx: Context, principal: DriverPrincipal, device_id: str, comm
         stored = (await command_results.known(conn, principal.market_id, [key])).get(key)
         if stored is not None:
             return stored.body if stored.request_sha256 == sha256 else result_body(command.cmd, Answer("conflict"))
-        body = result_body(command.cmd, await _decide(ctx, conn, principal, command))
+        answer = await _decide(ctx, conn, principal, command)
+        body = result_body(command.cmd, answer or Answer("illegal_transition"))
+        if answer is None:
+            return body
         await command_results.insert(conn, principal.market_id, [(key, StoredResult(sha256, body))], ctx.clock())
     ctx.committed(principal.market_id)
     return body
@@ -64,7 +67,8 @@ async def stored_results(
     return {key.cmd: stored.body for key, stored in found.items()}
 
 
-async def _decide(ctx: Context, conn: Connection, principal: DriverPrincipal, command: Command) -> Answer:
+async def _decide(ctx: Context, conn: Connection, principal: DriverPrincipal, command: Command) -> Answer | None:
+    """None: known to the protocol and decided by a later version of this server, so nothing is to be remembered."""
     now = ctx.clock()
     match command:
         case PresenceSet():
@@ -87,8 +91,6 @@ async def _decide(ctx: Context, conn: Connection, principal: DriverPrincipal, co
         case OfferAccept():
             raise AssertionError("accepts are committed in groups")
         case IncidentReport() | ReturnConfirm() | RouteForfeit() | EnrolmentAnswer():
-            # Known to the protocol, decided by a later version of this server: told apart from a bad frame,
-            # and not stored as an effect of anything.
-            return Answer("illegal_transition")
+            return None
         case _:
             assert_never(command)

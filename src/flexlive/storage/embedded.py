@@ -49,6 +49,16 @@ class EmbeddedOptions:
     unprivileged_user: str = "nobody"
 
 
+def running_dsn(options: EmbeddedOptions) -> str:
+    """The dsn of the database another live process runs in options.data_dir. Raises EmbeddedPostgresError."""
+    if options.data_dir is None:
+        raise EmbeddedPostgresError("a temporary database is its owner's alone")
+    try:
+        return open_cluster(options.data_dir.resolve(), choose_account(options.unprivileged_user)).dsn()
+    except OSError as error:
+        raise EmbeddedPostgresError(f"cannot use the database of {options.data_dir}: {error}") from error
+
+
 class EmbeddedPostgres:
     """`async with EmbeddedPostgres(options) as postgres: … postgres.dsn`.
 

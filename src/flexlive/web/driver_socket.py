@@ -15,6 +15,7 @@ from litestar.types import Receive, Scope
 from litestar.types import Send as AsgiSend
 from prometheus_client import Counter, Gauge
 
+from flexlive.domain.ids import TokenKind
 from flexlive.protocol.close_codes import CloseCode
 from flexlive.protocol.limits import SUBPROTOCOL
 from flexlive.realtime.board import Board
@@ -164,7 +165,8 @@ def _token(scope: Scope) -> str | None:
             scheme, _, token = value.decode("latin-1").partition(" ")
             return token.strip() if scheme.lower() == "bearer" and token.strip() else None
     tickets = parse_qs(scope["query_string"].decode("latin-1")).get("ticket")
-    return tickets[0] if tickets else None
+    # An address ends up in logs and histories: only what is spent by this very request may stand in one.
+    return tickets[0] if tickets and tickets[0].startswith(f"fl_{TokenKind.TICKET}_") else None
 
 
 async def _upgrade_required(send: AsgiSend) -> None:

@@ -108,12 +108,19 @@ class TrackStream:
 
     async def _tell(self, facts: Sequence[TrackFact]) -> list[bytes]:
         told: list[bytes] = []
+        # Who brought it is the customer's to know during the own leg only, not when the past is read again.
+        named = self._status_after(facts) in OWN_LEG
         for fact in facts:
             if fact.kind == LINK_REVOKED_KIND and not await self._still_valid():
                 self._revoked = True
                 break
-            told.append(self._fact(fact.seq, fact.kind, _encode(fact.data)))
+            data = fact.data if named or "courier" not in fact.data else {**fact.data, "courier": None}
+            told.append(self._fact(fact.seq, fact.kind, _encode(data)))
         return told
+
+    def _status_after(self, facts: Sequence[TrackFact]) -> str:
+        kinds = (fact.kind.removeprefix("track.") for fact in reversed(facts))
+        return next((kind for kind in kinds if kind in _STATUSES), self._status)
 
     async def _recheck(self) -> None:
         # Revoking tells open streams by a fact; this also ends those whose revocation left none.

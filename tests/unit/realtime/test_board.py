@@ -124,6 +124,18 @@ def test_who_declined_or_refused_the_work_before_is_not_shown_it_again():
     assert (one_phone.take(), two_phone.take()) == ([opened(1)], [])
 
 
+def test_what_a_snapshot_left_out_is_sent_again_on_coming_online():
+    """Offline, a fresh snapshot without cards, online again: the offers still open must come back."""
+    board = a_board()
+    one, phone = seat(board, 1)
+    board.move(one, *POINTS[0], NOW)
+    board.show(MARKET, shown(1))
+    board.set_online(one, False, NOW)
+    assert board.render(one, NOW) == []
+    board.set_online(one, True, NOW)
+    assert phone.take() == [opened(1), opened(1)]
+
+
 def test_a_dead_offer_is_neither_rendered_nor_shown_to_newcomers():
     board = a_board()
     newcomer, phone = seat(board, 1)
@@ -210,7 +222,7 @@ class BoardAgainstModel(RuleBasedStateMachine):
         self.offers[offer] = (version + 1, where)
         event = shown(offer, version=version + 1, where=tuple(CELLS[place] for place in where))
         for who in range(4):
-            if (offer, who) in self.shown:
+            if (offer, who) in self.shown and (offer, who) not in self.declined:
                 self.expected[who].append(("offer.update", str(offer_id(offer))))
         for who in range(4):
             self._open_for(offer, who)
@@ -244,7 +256,8 @@ class BoardAgainstModel(RuleBasedStateMachine):
             and (self.at[who] in self.offers[offer][1] or (offer, who) in self.shown)
         }  # fmt: skip
         assert visible == {str(offer_id(offer)) for offer in entitled}
-        self.shown |= {(offer, who) for offer in entitled}
+        # A snapshot is everything: what it left out is no longer on the phone.
+        self.shown = {pair for pair in self.shown if pair[1] != who} | {(offer, who) for offer in entitled}
 
     @rule(who=numbers)
     def come_anew(self, who: int) -> None:
