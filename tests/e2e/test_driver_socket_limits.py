@@ -62,6 +62,14 @@ async def test_who_may_not_in_is_told_by_the_close_code(
         assert socket.close_code == code
 
 
+async def test_a_long_lived_token_may_not_stand_in_the_address(server: Server, world: World):
+    url = f"{server.url.replace('http', 'ws')}/v1/driver?ticket={world.driver_tokens[0]}"
+    async with connect(url, subprotocols=[Subprotocol(wire.SUBPROTOCOL)], proxy=None) as socket:
+        with pytest.raises(ConnectionClosed):
+            await socket.recv()
+        assert socket.close_code == 4503
+
+
 async def test_an_expired_token_is_accepted_and_closed_4401(server: Server, world: World):
     await server.ctx.pool.execute("update token set expires_at = now() - interval '1 second'")
     phone = Phone()

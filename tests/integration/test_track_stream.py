@@ -138,3 +138,26 @@ async def test_closing_leaves_nothing_behind(room: Room) -> None:
     stream.close()
     assert room.streams.open_count == 0
     assert room.hub.channel_count() == 0
+
+
+async def named(room: Room) -> list[bool]:
+    """For each fact a stream resumed from the first one tells: whether it names the courier."""
+    epoch = room.world.ctx.epoch
+    chunks = (await room.stream(f"{epoch.hex}-1")).events()
+    told: list[bool] = []
+    async with asyncio.timeout(5):
+        while len(told) < room.seq - 1:
+            for event in (await anext(chunks)).decode().split("\n\n"):
+                if "event: fact" in event:
+                    told.append("Zoltan" in event)
+    await chunks.aclose()
+    return told
+
+
+async def test_the_courier_is_named_during_the_own_leg_and_not_when_the_past_is_read_again(room: Room) -> None:
+    for status in (S.CONFIRMED, S.ENROUTE_TO_PICKUP, S.ARRIVED_AT_PICKUP, S.PICKED_UP, S.ENROUTE_TO_DROPOFF):
+        await room.commit(status)
+    assert await named(room) == [False, False, False, False, True]
+    await room.commit(S.ARRIVED_AT_DROPOFF)
+    await room.commit(S.DELIVERED)
+    assert await named(room) == [False] * 7
