@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -50,3 +53,12 @@ def messages(bus: MemoryBus, market_id: str) -> list[ChainMessage]:
     heard: list[ChainMessage] = []
     bus.subscribe(chain.facts_topic(market_id), lambda payload: heard.append(chain.decode(payload)))
     return heard
+
+
+@pytest.fixture
+def data_dir() -> Iterator[Path]:
+    # Not tmp_path: pytest closes its folders to other users, and PostgreSQL of root is another user.
+    parent = Path(tempfile.mkdtemp(prefix="flexlive-test-"))
+    parent.chmod(0o755)
+    yield parent / "home"
+    shutil.rmtree(parent)

@@ -5,11 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import shutil
 import signal
-import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -21,15 +18,6 @@ from flexlive.storage.embedded import EmbeddedOptions, EmbeddedPostgres
 from flexlive.storage.embedded_binaries import Binaries
 from flexlive.storage.errors import DataDirectoryInUseError, EmbeddedPostgresError
 from tests.integration.embedded_support import alive, child, eventually, execute, home_of, needs_proc, socket_dir
-
-
-@pytest.fixture
-def data_dir() -> Iterator[Path]:
-    # Not tmp_path: pytest closes its folders to other users, and PostgreSQL of root is another user.
-    parent = Path(tempfile.mkdtemp(prefix="flexlive-test-"))
-    parent.chmod(0o755)
-    yield parent / "home"
-    shutil.rmtree(parent)
 
 
 async def _busy(dsn: str, seconds: int) -> None:

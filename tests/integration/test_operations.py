@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,15 +11,6 @@ from flexlive.domain.ids import TokenKind, parse_token
 from flexlive.serving import database
 from flexlive.settings import Settings
 from flexlive.storage.errors import DataDirectoryInUseError
-
-
-@pytest.fixture
-def data_dir() -> Iterator[Path]:
-    """Below a folder that the account PostgreSQL runs as may enter; pytest's own are private."""
-    parent = Path(tempfile.mkdtemp(prefix="flexlive-test-"))
-    parent.chmod(0o755)
-    yield parent / "data"
-    shutil.rmtree(parent)
 
 
 async def test_a_token_and_a_seed_beside_a_running_database(data_dir: Path) -> None:
