@@ -33,15 +33,15 @@ from flexlive.storage.pool import Connection
 async def carry_out(
     ctx: Context, conn: Connection, rules: MarketRules, decisions: Sequence[Decision], now: datetime
 ) -> int:
-    """Write decisions in the caller's transaction; how many still held once their rows were locked."""
+    """Write decisions in the caller's transaction; how many still held once their rows were locked.
+
+    Lock order as everywhere: offers in id order, then deliveries. Accepts lock several offers at once.
+    """
     done = 0
     opens = [decision for decision in decisions if isinstance(decision, Open)]
-    if opens:
-        done += await _open(ctx, conn, rules, opens, now)
-    for decision in decisions:
+    standing = [decision for decision in decisions if not isinstance(decision, Open)]
+    for decision in sorted(standing, key=lambda decision: decision.offer_id):
         match decision:
-            case Open():
-                continue
             case Widen():
                 held = await _widen(ctx, conn, rules, decision, now)
             case Withdraw():
@@ -54,7 +54,7 @@ async def carry_out(
             case _:
                 assert_never(decision)
         done += held
-    return done
+    return done + (await _open(ctx, conn, rules, opens, now) if opens else 0)
 
 
 async def _open(ctx: Context, conn: Connection, rules: MarketRules, decisions: Sequence[Open], now: datetime) -> int:
