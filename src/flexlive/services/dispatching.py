@@ -22,9 +22,9 @@ from flexlive.domain.pay import PayRule
 from flexlive.protocol import views
 from flexlive.services.causes import by_system
 from flexlive.services.context import Context
-from flexlive.services.offer_views import quote_offer
+from flexlive.services.offer_views import Quoted, quote_offer
 from flexlive.storage import offers, policies
-from flexlive.storage.events import append
+from flexlive.storage.events import NewEvent, append
 from flexlive.storage.offers import NewOffer
 from flexlive.storage.policies import MarketRules
 from flexlive.storage.pool import Connection
@@ -62,42 +62,48 @@ async def _open(ctx: Context, conn: Connection, rules: MarketRules, decisions: S
     wanted = sorted({delivery_id for decision in decisions for delivery_id in decision.delivery_ids})
     rows = {row["delivery_id"]: row for row in await offers.lock_waiting(conn, market_id, wanted)}
     pay_rules = await policies.pay_rules(conn, market_id)
-    done = 0
+    opened: list[tuple[NewOffer, Sequence[UUID]]] = []
+    events: list[NewEvent] = []
     for decision in decisions:
         if any(delivery_id not in rows for delivery_id in decision.delivery_ids):
             continue
         offer_id = ctx.new_id()
         work = [rows.pop(delivery_id) for delivery_id in decision.delivery_ids]
         quoted = quote_offer(offer_id, decision, work, rules, pay_rules.get(decision.offer_type, PayRule()), now)
-        offer = NewOffer(
-            offer_id=offer_id,
-            offer_type=decision.offer_type,
-            site_id=decision.site_id,
-            shape=decision.shape.value,
-            rule=decision.rule.value,
-            cells=decision.cells,
-            ring=decision.ring,
-            base_cents=quoted.pay.base_cents,
-            tip_cents=quoted.pay.tip_cents,
-            wait_rate_cents_per_minute=quoted.pay.wait_rate_cents_per_minute,
-            currency=rules.currency,
-            payload=quoted.view,
-            policy=rules.policy.offer_policy,
-            policy_version=rules.policy_version,
-            opened_at=now,
-            widen_at=decision.widen_at,
-            valid_until=decision.valid_until,
-        )
-        await offers.insert(conn, market_id, offer, decision.delivery_ids)
+        opened.append((_new_offer(offer_id, decision, quoted, rules, now), decision.delivery_ids))
         data = {
             "offer": quoted.view,
             "cells": [cells.to_wire(cell) for cell in decision.cells],
             "excluded": sorted(decision.excluded),
         }
-        await append(conn, market_id, [by_system(now).event("offer", offer_id, "offer.opened", data)])
+        events.append(by_system(now).event("offer", offer_id, "offer.opened", data))
         await _remember(ctx, conn, rules, decision, "open", offer_id, now)
-        done += 1
-    return done
+    await offers.insert(conn, market_id, opened)
+    # All in one statement, and last: from here to the commit nothing keeps the phones waiting.
+    await append(conn, market_id, events)
+    return len(opened)
+
+
+def _new_offer(offer_id: UUID, decision: Open, quoted: Quoted, rules: MarketRules, now: datetime) -> NewOffer:
+    return NewOffer(
+        offer_id=offer_id,
+        offer_type=decision.offer_type,
+        site_id=decision.site_id,
+        shape=decision.shape.value,
+        rule=decision.rule.value,
+        cells=decision.cells,
+        ring=decision.ring,
+        base_cents=quoted.pay.base_cents,
+        tip_cents=quoted.pay.tip_cents,
+        wait_rate_cents_per_minute=quoted.pay.wait_rate_cents_per_minute,
+        currency=rules.currency,
+        payload=quoted.view,
+        policy=rules.policy.offer_policy,
+        policy_version=rules.policy_version,
+        opened_at=now,
+        widen_at=decision.widen_at,
+        valid_until=decision.valid_until,
+    )
 
 
 async def _widen(ctx: Context, conn: Connection, rules: MarketRules, decision: Widen, now: datetime) -> bool:

@@ -111,10 +111,10 @@ async def accept(
     return row["offers"], row["deliveries"]
 
 
-async def insert(conn: Connection, market_id: str, offer: NewOffer, delivery_ids: Sequence[UUID]) -> None:
-    """Open an offer of these deliveries, in order. The caller holds the deliveries' locks."""
-    await conn.execute(
-        *_sql.insert_offer.bind(
+async def insert(conn: Connection, market_id: str, opened: Sequence[tuple[NewOffer, Sequence[UUID]]]) -> None:
+    """Open offers, each of its deliveries in order, in two round trips. The caller holds the deliveries' locks."""
+    rows = [
+        _sql.insert_offer.bind(
             market_id=market_id,
             offer_id=offer.offer_id,
             offer_type=offer.offer_type,
@@ -133,11 +133,15 @@ async def insert(conn: Connection, market_id: str, offer: NewOffer, delivery_ids
             opened_at=offer.opened_at,
             widen_at=offer.widen_at,
             valid_until=offer.valid_until,
-        )
-    )
-    await conn.execute(
-        *_sql.insert_offer_deliveries.bind(market_id=market_id, offer_id=offer.offer_id, delivery_ids=delivery_ids)
-    )
+        )[1:]
+        for offer, _ in opened
+    ]
+    await conn.executemany(_sql.insert_offer.sql, rows)
+    work = [
+        _sql.insert_offer_deliveries.bind(market_id=market_id, offer_id=offer.offer_id, delivery_ids=delivery_ids)[1:]
+        for offer, delivery_ids in opened
+    ]
+    await conn.executemany(_sql.insert_offer_deliveries.sql, work)
 
 
 async def lock_waiting(conn: Connection, market_id: str, delivery_ids: Sequence[UUID]) -> list[Record]:
