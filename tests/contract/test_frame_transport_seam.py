@@ -249,7 +249,7 @@ async def test_a_phone_that_reads_nothing_is_seen_early_and_let_go(monkeypatch: 
         transport: FrameTransport = echo.scopes[0]["extensions"][seam.FRAMES_EXTENSION]
         assert transport.pauses == 1
         await asyncio.sleep(0.05)
-        assert link.stalled_seconds() >= 0.05
+        assert link.stalled_seconds() > 0.04  # loops round their clock
         link.close(4008, "slow")
         await asyncio.wait_for(echo.ended.wait(), 1)
         async with asyncio.timeout(2):
