@@ -183,6 +183,9 @@ create table enrolment (
   status text not null check (status in ('invited', 'interested', 'documents', 'active', 'suspended')),
   terms_version integer,
   updated_at timestamptz not null,
+  interested_at timestamptz,
+  activated_at timestamptz,
+  reason text,
   primary key (market_id, driver_id, offer_type),
   check (status <> 'active' or terms_version is not null),
   foreign key (market_id, driver_id) references driver,
@@ -235,6 +238,17 @@ create table delivery (
   last_seq bigint not null default 0,
   track_seq bigint not null default 0,
   created_at timestamptz not null,
+  -- What its present driver earns for bringing it; set with the driver, cleared without one.
+  pay_base_cents bigint check (pay_base_cents >= 0),
+  pay_distance_cents bigint check (pay_distance_cents >= 0),
+  -- Quoted before the way back begins.
+  pay_return_cents bigint check (pay_return_cents >= 0),
+  -- Attempts at the door that ended in an incident.
+  attempts smallint not null default 0,
+  recipient text,
+  left_at text,
+  -- The second driver's route that waits to scan these packages.
+  transfer_route_id uuid,
   primary key (market_id, delivery_id),
   unique (market_id, merchant_id, external_delivery_id),
   check ((driver_id is null) = (route_id is null)),
@@ -261,6 +275,8 @@ create table package (
     'store', 'held', 'delivered', 'returned', 'disposed', 'lost', 'missing')),
   missing_reason text,
   scanned_at timestamptz,
+  -- Read again by a phone: at the counter that takes it back, or by the driver who takes it over.
+  rescanned_at timestamptz,
   primary key (market_id, package_id),
   unique (market_id, delivery_id, barcode),
   check ((custody = 'missing') = (missing_reason is not null)),
@@ -296,6 +312,9 @@ create table offer (
   accepted_at timestamptz,
   ended_at timestamptz,
   last_seq bigint not null default 0,
+  -- The part of base_cents that is for the distance.
+  distance_cents bigint not null default 0
+    constraint offer_distance_cents_check check (distance_cents between 0 and base_cents),
   primary key (market_id, offer_id),
   check ((driver_id is not null) = (status in ('accepted', 'forfeited', 'completed'))),
   check (accepted_at <= valid_until),
@@ -339,6 +358,9 @@ create table route (
   last_seq bigint not null default 0,
   created_at timestamptz not null,
   ended_at timestamptz,
+  wait_rate_cents_per_minute integer not null default 0 check (wait_rate_cents_per_minute >= 0),
+  -- Since when operators know that its driver is silent.
+  silent_at timestamptz,
   primary key (market_id, route_id),
   check ((status = 'active') = (ended_at is null)),
   foreign key (market_id, driver_id) references driver,
@@ -353,7 +375,7 @@ create table stop (
   stop_id uuid not null,
   route_id uuid not null,
   sequence smallint not null check (sequence >= 1),
-  kind text not null check (kind in ('site', 'store', 'door')),
+  kind text not null check (kind in ('site', 'store', 'door', 'return', 'handover')),
   site_id uuid,
   store_id uuid,
   delivery_ids uuid[] not null check (cardinality(delivery_ids) >= 1),
@@ -364,6 +386,7 @@ create table stop (
   departed_at timestamptz,
   arrived_at timestamptz,
   done_at timestamptz,
+  code_attempts smallint not null default 0,
   primary key (market_id, stop_id),
   unique (market_id, route_id, sequence),
   check (kind <> 'door' or cardinality(delivery_ids) = 1),
@@ -525,3 +548,134 @@ create table dispatch_decision (
   primary key (market_id, decision_id)
 );
 create index dispatch_decision_offer_idx on dispatch_decision (market_id, offer_id);
+
+create table driver_document (
+  market_id text not null,
+  driver_id uuid not null,
+  document text not null check (document ~ '^[a-z][a-z0-9_]{0,39}$'),
+  status text not null check (status in ('submitted', 'approved', 'rejected')),
+  upload_id text,
+  reason text,
+  reviewed_by text,
+  expires_at timestamptz,
+  updated_at timestamptz not null,
+  primary key (market_id, driver_id, document),
+  foreign key (market_id, driver_id) references driver
+);
+
+-- Bytes a driver sent by HTTP; the bytes themselves lie in the upload store under their hash.
+create table upload (
+  market_id text not null,
+  driver_id uuid not null,
+  upload_id text not null check (length(upload_id) between 1 and 64),
+  sha256 bytea not null check (length(sha256) = 32),
+  media_type text not null,
+  size_bytes integer not null check (size_bytes > 0),
+  created_at timestamptz not null,
+  primary key (market_id, driver_id, upload_id),
+  foreign key (market_id, driver_id) references driver
+);
+
+-- The one-time code of a login under way; a new one replaces it.
+create table login_code (
+  market_id text not null references market,
+  phone text not null,
+  code_sha256 bytea not null check (length(code_sha256) = 32),
+  attempts smallint not null default 0,
+  expires_at timestamptz not null,
+  created_at timestamptz not null,
+  primary key (market_id, phone)
+);
+
+-- What wants an operator's eye; at most one open alert of a kind about the same thing.
+create table alert (
+  market_id text not null references market,
+  alert_id uuid not null,
+  kind text not null check (kind in (
+    'driver_silent', 'incident', 'late_command', 'no_driver', 'attempts_exhausted')),
+  subject_id uuid not null,
+  delivery_id uuid,
+  route_id uuid,
+  driver_id uuid,
+  detail jsonb not null default '{}',
+  opened_at timestamptz not null,
+  resolved_at timestamptz,
+  resolved_by text,
+  resolution text,
+  primary key (market_id, alert_id),
+  check ((resolved_at is null) = (resolution is null))
+);
+create unique index alert_open_key on alert (market_id, kind, subject_id) where resolved_at is null;
+
+-- What operators did, and why. market_id is 'deployment' for what spans markets.
+create table ops_action (
+  market_id text not null,
+  action_id uuid not null,
+  ops_id uuid not null,
+  action text not null,
+  subject_kind text not null,
+  subject_id text not null,
+  reason_code text not null,
+  note text not null default '',
+  detail jsonb not null default '{}',
+  created_at timestamptz not null,
+  primary key (market_id, action_id)
+);
+create index ops_action_subject_idx on ops_action (market_id, subject_id);
+
+create table notice (
+  market_id text not null references market,
+  notice_id uuid not null,
+  title text not null check (length(title) between 1 and 120),
+  body text not null check (length(body) between 1 and 2000),
+  action text,
+  offer_type text,
+  audience jsonb not null,
+  author text not null,
+  created_at timestamptz not null,
+  expires_at timestamptz not null check (expires_at > created_at),
+  primary key (market_id, notice_id),
+  foreign key (market_id, offer_type) references offer_type
+);
+
+create table notice_receipt (
+  market_id text not null,
+  notice_id uuid not null,
+  driver_id uuid not null,
+  sent_at timestamptz not null,
+  seen_at timestamptz,
+  acted_at timestamptz,
+  primary key (market_id, notice_id, driver_id),
+  foreign key (market_id, notice_id) references notice,
+  foreign key (market_id, driver_id) references driver
+);
+create index notice_receipt_driver_idx on notice_receipt (market_id, driver_id);
+
+create table pilot (
+  market_id text not null,
+  pilot_id uuid not null,
+  name text not null check (length(name) between 1 and 120),
+  offer_type text not null,
+  -- Empty: all sites, all merchants.
+  site_ids uuid[] not null default '{}',
+  merchant_ids uuid[] not null default '{}',
+  starts_at timestamptz not null,
+  ends_at timestamptz not null check (ends_at > starts_at),
+  killed_at timestamptz,
+  killed_reason text,
+  created_at timestamptz not null,
+  primary key (market_id, pilot_id),
+  unique (market_id, name),
+  check ((killed_at is null) = (killed_reason is null)),
+  foreign key (market_id, offer_type) references offer_type
+);
+
+create table pilot_member (
+  market_id text not null,
+  pilot_id uuid not null,
+  driver_id uuid not null,
+  arm text not null check (arm in ('cohort', 'control')),
+  primary key (market_id, pilot_id, driver_id),
+  foreign key (market_id, pilot_id) references pilot,
+  foreign key (market_id, driver_id) references driver
+);

@@ -35,6 +35,12 @@ class EnrolmentStatus(StrEnum):
     SUSPENDED = "suspended"
 
 
+class DocumentStatus(StrEnum):
+    SUBMITTED = "submitted"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+
+
 _E = EnrolmentStatus
 ENROLMENT_TRANSITIONS: Final[tuple[tuple[EnrolmentStatus, EnrolmentStatus], ...]] = (
     (_E.INVITED, _E.INTERESTED),

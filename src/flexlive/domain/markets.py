@@ -26,6 +26,11 @@ class MarketPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     forfeit_cooldown_seconds: float = 86400.0
     routes_active_max: int = 1
     position_stale_seconds: float = 600.0
+    # How many deliveries of one site an offer may hold, and how far apart they may be ready.
+    bundle_deliveries_max: int = 1
+    bundle_ready_spread_seconds: float = 900.0
+    # How long after its pickup deadline an order nobody took is cancelled.
+    no_driver_cancel_seconds: float = 0.0
 
     # At the stops
     geofence_default_radius_m: int = 150
@@ -34,11 +39,18 @@ class MarketPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     crossing_leave_factor: float = 1.5
     wait_free_seconds: float = 300.0
     pin_attempts_max: int = 5
+    code_attempts_max: int = 10
+    delivery_attempts_max: int = 2
+    incident_decision_seconds: float = 600.0
+    # Of a delivery's pay, when it is cancelled after the check-in or taken over by a second driver.
+    partial_pay_share: float = 0.5
 
     # Positions
     speed_mps_max: float = 70.0
     accuracy_m_max: float = 2000.0
     driver_silent_seconds: float = 300.0
+    # From the alert on: then work that is not picked up goes to another driver.
+    driver_gone_seconds: float = 600.0
 
     # Travel and what the customer sees of it
     travel_speed_mps: float = 8.3

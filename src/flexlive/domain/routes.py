@@ -92,7 +92,7 @@ def on_check_in(stops: Sequence[StopState], stop_id: UUID, statuses: Statuses) -
             draft.move_all(stop, _D.CONFIRMED, _D.ENROUTE_TO_PICKUP)
             draft.move_all(stop, _D.ENROUTE_TO_PICKUP, _D.ARRIVED_AT_PICKUP)
             draft.change(stop, _S.DONE)
-        case _K.STORE:
+        case _K.STORE | _K.RETURN | _K.HANDOVER:
             pass
         case _K.DOOR:
             draft.move_all(stop, _D.PICKED_UP, _D.ENROUTE_TO_DROPOFF)

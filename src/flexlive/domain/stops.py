@@ -17,6 +17,8 @@ class StopKind(StrEnum):
     SITE = "site"
     STORE = "store"
     DOOR = "door"
+    RETURN = "return"
+    HANDOVER = "handover"
 
 
 class StopStatus(StrEnum):

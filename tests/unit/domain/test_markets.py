@@ -62,6 +62,7 @@ def test_limits_say_their_unit() -> None:
         "_max",
         "_rings",
         "_factor",
+        "_share",
         "_target",
         "_prior",
         "_policy",

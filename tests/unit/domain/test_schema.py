@@ -9,14 +9,16 @@ from pathlib import Path
 import pytest
 
 from flexlive.domain.actors import ActorType
+from flexlive.domain.alerts import AlertKind
 from flexlive.domain.allocation.types import Action
 from flexlive.domain.check_in import CheckInMethod
 from flexlive.domain.deliveries import CUSTODY, TERMINAL, DeliveryStatus, Readiness, UndeliverableAction
-from flexlive.domain.drivers import SLOTS_MAX, DriverStatus, EnrolmentStatus, Presence, VehicleKind
+from flexlive.domain.drivers import SLOTS_MAX, DocumentStatus, DriverStatus, EnrolmentStatus, Presence, VehicleKind
 from flexlive.domain.ids import DEPLOYMENT, TokenKind
 from flexlive.domain.offers import OfferRule, OfferShape, OfferStatus
 from flexlive.domain.packages import PackageCustody, PackageSize
 from flexlive.domain.pay import LedgerKind
+from flexlive.domain.pilots import PilotArm
 from flexlive.domain.proofs import ProofKind
 from flexlive.domain.service_levels import ServiceLevelName
 from flexlive.domain.sites import SiteKind
@@ -53,6 +55,9 @@ ENUMS: dict[tuple[str, str], type[StrEnum]] = {
     ("event", "actor_type"): ActorType,
     ("ledger_entry", "kind"): LedgerKind,
     ("dispatch_decision", "action"): Action,
+    ("alert", "kind"): AlertKind,
+    ("driver_document", "status"): DocumentStatus,
+    ("pilot_member", "arm"): PilotArm,
 }
 # A merchant's key has its own table; the names of leases are storage's own.
 ELSEWHERE = {("token", "kind"), ("lease", "name")}
