@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import os
+import queue
+import threading
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -78,11 +81,52 @@ async def empty_database_url(postgres_dsn: str) -> AsyncIterator[str]:
     await _admin(postgres_dsn, f'drop database "{name}" with (force)')
 
 
+class _Stock:
+    """Migrated databases made ahead by a thread: copying one takes PostgreSQL longer than most tests take."""
+
+    def __init__(self, dsn: str, template: str) -> None:
+        self._dsn, self._template = dsn, template
+        self._ready: queue.Queue[str | Exception] = queue.Queue(maxsize=2)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._fill, name="database-stock", daemon=True)
+
+    def take(self) -> str:
+        """Name of a database nobody else gets."""
+        if self._thread.ident is None:
+            self._thread.start()
+        made = self._ready.get(timeout=60)
+        if isinstance(made, Exception):
+            raise made
+        return made
+
+    def close(self) -> None:
+        self._stopping.set()
+        while self._thread.is_alive():
+            with contextlib.suppress(queue.Empty):
+                self._ready.get(timeout=0.1)
+
+    def _fill(self) -> None:
+        while not self._stopping.is_set():
+            name = f"flexlive_test_{uuid.uuid4().hex}"
+            try:
+                asyncio.run(_admin(self._dsn, f'create database "{name}" template "{self._template}"'))
+            except (OSError, asyncpg.PostgresError) as error:
+                self._ready.put(error)
+                return
+            self._ready.put(name)
+
+
+@pytest.fixture(scope="session")
+def database_stock(postgres_dsn: str, database_template: str) -> Iterator[_Stock]:
+    stock = _Stock(postgres_dsn, database_template)
+    yield stock
+    stock.close()
+
+
 @pytest.fixture
-async def database_url(postgres_dsn: str, database_template: str) -> AsyncIterator[str]:
+async def database_url(postgres_dsn: str, database_stock: _Stock) -> AsyncIterator[str]:
     """A migrated database for this test alone."""
-    name = f"flexlive_test_{uuid.uuid4().hex}"
-    await _admin(postgres_dsn, f'create database "{name}" template "{database_template}"')
+    name = await asyncio.to_thread(database_stock.take)
     yield with_database(postgres_dsn, name)
     await _admin(postgres_dsn, f'drop database "{name}" with (force)')
 

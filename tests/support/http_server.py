@@ -18,6 +18,7 @@ from flexlive.services.context import Context
 from flexlive.settings import Settings
 from flexlive.web.frame_transport import UVICORN_OPTIONS, FrameTransportProtocol
 from flexlive.web.listening import listen
+from tests.support.world import LAZY_POOL
 
 START_SECONDS_MAX = 10.0
 _schema: dict[str, Any] = {}
@@ -41,7 +42,7 @@ class Server:
 async def serve(database_url: str, **settings: Any) -> AsyncIterator[Server]:
     listener = listen("127.0.0.1", 0)
     port = listener.getsockname()[1]
-    app = create_app(Settings(port=port, **settings), database_url, lambda: None)
+    app = create_app(Settings(port=port, **{"pool": LAZY_POOL, **settings}), database_url, lambda: None)
     config = uvicorn.Config(
         app,
         ws=FrameTransportProtocol,

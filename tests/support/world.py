@@ -20,8 +20,11 @@ from flexlive.services.offers import AcceptItem
 from flexlive.services.tokens import MerchantPrincipal
 from flexlive.settings import Settings
 from flexlive.storage.drivers import PositionRow, write_positions
+from flexlive.storage.pool import PoolOptions
 
 SITE = (36.1275, -115.1710)
+LAZY_POOL = PoolOptions(min_size=1)
+"""Sessions as they are needed: a test seldom needs eight, and each costs its start and its warming up."""
 ALWAYS_OPEN = {
     day: [{"opens": "00:00:00", "closes": "00:00:00"}]
     for day in ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -158,5 +161,5 @@ async def build_world(
 
 @asynccontextmanager
 async def open_test_context(database_url: str) -> AsyncIterator[Context]:
-    async with open_context(Settings(), database_url) as ctx:
+    async with open_context(Settings(pool=LAZY_POOL), database_url) as ctx:
         yield ctx
