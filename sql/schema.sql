@@ -262,6 +262,8 @@ create table delivery (
 create index delivery_waiting_idx on delivery (market_id, created_at) where status = 'created';
 create index delivery_moving_idx on delivery (market_id, route_id)
   where status not in ('created', 'delivered', 'returned', 'disposed', 'cancelled', 'lost');
+create index delivery_route_idx on delivery (market_id, route_id) where route_id is not null;
+create index delivery_transfer_idx on delivery (market_id, transfer_route_id) where transfer_route_id is not null;
 
 create table package (
   market_id text not null,
@@ -315,6 +317,8 @@ create table offer (
   -- The part of base_cents that is for the distance.
   distance_cents bigint not null default 0
     constraint offer_distance_cents_check check (distance_cents between 0 and base_cents),
+  -- The pilots that ran over this work when it was opened: only their cohorts are shown it.
+  pilot_ids uuid[] not null default '{}',
   primary key (market_id, offer_id),
   check ((driver_id is not null) = (status in ('accepted', 'forfeited', 'completed'))),
   check (accepted_at <= valid_until),
@@ -512,7 +516,7 @@ create unique index ledger_entry_once_key on ledger_entry (market_id, event_id, 
 -- One holder per market and role; term fences a holder that has lost it.
 create table lease (
   market_id text not null references market,
-  name text not null check (name in ('relay', 'dispatcher', 'sweeper')),
+  name text not null check (name in ('relay', 'dispatcher', 'sweeper', 'watch')),
   holder text not null,
   term bigint not null check (term >= 1),
   expires_at timestamptz not null,
@@ -530,6 +534,8 @@ create table token (
   used_at timestamptz,
   revoked_at timestamptz,
   created_at timestamptz not null,
+  -- Of a spent refresh token: which attempt spent it, so that a lost answer can be asked for again.
+  spent_by_sha256 bytea check (length(spent_by_sha256) = 32),
   primary key (market_id, token_sha256)
 );
 create index token_family_idx on token (market_id, family_id);
@@ -582,6 +588,9 @@ create table login_code (
   phone text not null,
   code_sha256 bytea not null check (length(code_sha256) = 32),
   attempts smallint not null default 0,
+  -- Codes asked for since then; both start anew after a day.
+  codes_sent smallint not null default 1,
+  counting_since timestamptz not null,
   expires_at timestamptz not null,
   created_at timestamptz not null,
   primary key (market_id, phone)
@@ -606,6 +615,7 @@ create table alert (
   check ((resolved_at is null) = (resolution is null))
 );
 create unique index alert_open_key on alert (market_id, kind, subject_id) where resolved_at is null;
+create index alert_subject_idx on alert (market_id, subject_id);
 
 -- What operators did, and why. market_id is 'deployment' for what spans markets.
 create table ops_action (
@@ -679,3 +689,27 @@ create table pilot_member (
   foreign key (market_id, pilot_id) references pilot,
   foreign key (market_id, driver_id) references driver
 );
+create index pilot_member_driver_idx on pilot_member (market_id, driver_id);
+
+-- Who may be shown and may win work of an offer type, as far as papers go: terms in force accepted, every document that
+-- the type asks for approved and not expired. Standing, vehicle, slots and pilots are judged besides.
+create view eligible_enrolment as
+select e.market_id, e.driver_id, e.offer_type
+from enrolment e
+join offer_type t on t.market_id = e.market_id and t.offer_type = e.offer_type
+where e.status = 'active' and t.active and e.terms_version >= t.terms_version
+  and not exists (
+    select from unnest(t.documents_required) as needed(document)
+    where not exists (
+      select from driver_document d
+      where d.market_id = e.market_id and d.driver_id = e.driver_id and d.document = needed.document
+        and d.status = 'approved' and (d.expires_at is null or d.expires_at > clock_timestamp())));
+
+-- Which pilots are over which work. running: shown to the cohort only. killed: not offered to anybody.
+create view pilot_work as
+select d.market_id, d.delivery_id, p.pilot_id, p.killed_at is not null as killed,
+       p.killed_at is null and p.starts_at <= now() and now() < p.ends_at as running
+from delivery d
+join pilot p on p.market_id = d.market_id and p.offer_type = d.offer_type
+  and (p.site_ids = '{}' or d.site_id = any(p.site_ids))
+  and (p.merchant_ids = '{}' or d.merchant_id = any(p.merchant_ids));

@@ -15,11 +15,15 @@ alter table delivery
   add left_at text,
   -- The second driver's route that waits to scan these packages.
   add transfer_route_id uuid;
+create index delivery_route_idx on delivery (market_id, route_id) where route_id is not null;
+create index delivery_transfer_idx on delivery (market_id, transfer_route_id) where transfer_route_id is not null;
 
 alter table offer
   -- The part of base_cents that is for the distance.
   add distance_cents bigint not null default 0
-    constraint offer_distance_cents_check check (distance_cents between 0 and base_cents);
+    constraint offer_distance_cents_check check (distance_cents between 0 and base_cents),
+  -- The pilots that ran over this work when it was opened: only their cohorts are shown it.
+  add pilot_ids uuid[] not null default '{}';
 
 alter table route
   add wait_rate_cents_per_minute integer not null default 0 check (wait_rate_cents_per_minute >= 0),
@@ -39,6 +43,14 @@ alter table enrolment
   add interested_at timestamptz,
   add activated_at timestamptz,
   add reason text;
+
+alter table lease
+  drop constraint lease_name_check,
+  add constraint lease_name_check check (name in ('relay', 'dispatcher', 'sweeper', 'watch'));
+
+alter table token
+  -- Of a spent refresh token: which attempt spent it, so that a lost answer can be asked for again.
+  add spent_by_sha256 bytea check (length(spent_by_sha256) = 32);
 
 create table driver_document (
   market_id text not null,
@@ -73,6 +85,9 @@ create table login_code (
   phone text not null,
   code_sha256 bytea not null check (length(code_sha256) = 32),
   attempts smallint not null default 0,
+  -- Codes asked for since then; both start anew after a day.
+  codes_sent smallint not null default 1,
+  counting_since timestamptz not null,
   expires_at timestamptz not null,
   created_at timestamptz not null,
   primary key (market_id, phone)
@@ -97,6 +112,7 @@ create table alert (
   check ((resolved_at is null) = (resolution is null))
 );
 create unique index alert_open_key on alert (market_id, kind, subject_id) where resolved_at is null;
+create index alert_subject_idx on alert (market_id, subject_id);
 
 -- What operators did, and why. market_id is 'deployment' for what spans markets.
 create table ops_action (
@@ -170,9 +186,35 @@ create table pilot_member (
   foreign key (market_id, pilot_id) references pilot,
   foreign key (market_id, driver_id) references driver
 );
+create index pilot_member_driver_idx on pilot_member (market_id, driver_id);
+
+-- Who may be shown and may win work of an offer type, as far as papers go: terms in force accepted, every document that
+-- the type asks for approved and not expired. Standing, vehicle, slots and pilots are judged besides.
+create view eligible_enrolment as
+select e.market_id, e.driver_id, e.offer_type
+from enrolment e
+join offer_type t on t.market_id = e.market_id and t.offer_type = e.offer_type
+where e.status = 'active' and t.active and e.terms_version >= t.terms_version
+  and not exists (
+    select from unnest(t.documents_required) as needed(document)
+    where not exists (
+      select from driver_document d
+      where d.market_id = e.market_id and d.driver_id = e.driver_id and d.document = needed.document
+        and d.status = 'approved' and (d.expires_at is null or d.expires_at > clock_timestamp())));
+
+-- Which pilots are over which work. running: shown to the cohort only. killed: not offered to anybody.
+create view pilot_work as
+select d.market_id, d.delivery_id, p.pilot_id, p.killed_at is not null as killed,
+       p.killed_at is null and p.starts_at <= now() and now() < p.ends_at as running
+from delivery d
+join pilot p on p.market_id = d.market_id and p.offer_type = d.offer_type
+  and (p.site_ids = '{}' or d.site_id = any(p.site_ids))
+  and (p.merchant_ids = '{}' or d.merchant_id = any(p.merchant_ids));
 
 -- migrate: rollback
 
+drop view pilot_work;
+drop view eligible_enrolment;
 drop table pilot_member;
 drop table pilot;
 drop table notice_receipt;
@@ -182,6 +224,11 @@ drop table alert;
 drop table login_code;
 drop table upload;
 drop table driver_document;
+delete from lease where name = 'watch';
+alter table lease
+  drop constraint lease_name_check,
+  add constraint lease_name_check check (name in ('relay', 'dispatcher', 'sweeper'));
+alter table token drop spent_by_sha256;
 alter table enrolment drop interested_at, drop activated_at, drop reason;
 alter table package drop rescanned_at;
 alter table stop
@@ -189,7 +236,8 @@ alter table stop
   drop constraint stop_kind_check,
   add constraint stop_kind_check check (kind in ('site', 'store', 'door'));
 alter table route drop wait_rate_cents_per_minute, drop silent_at;
-alter table offer drop distance_cents;
+alter table offer drop distance_cents, drop pilot_ids;
+drop index delivery_route_idx;
 alter table delivery
   drop pay_base_cents, drop pay_distance_cents, drop pay_return_cents, drop attempts, drop recipient, drop left_at,
   drop transfer_route_id;

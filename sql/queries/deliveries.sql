@@ -4,7 +4,11 @@ select s.store_id, s.site_id, s.hours as store_hours, s.holidays, s.prep_seconds
        i.hours as site_hours, m.time_zone, m.currency, m.offer_resolution,
        r.brand, l.shape, l.promise_seconds, l.cutoff_local, l.window_end_local, l.days_of_week,
        t.active as offer_type_active,
-       p.active as participation_active, p.valid_from as participation_from, p.valid_until as participation_until
+       p.active as participation_active, p.valid_from as participation_from, p.valid_until as participation_until,
+       exists (select from pilot k
+               where k.market_id = s.market_id and k.offer_type = :offer_type and k.killed_at is not null
+                 and (k.site_ids = '{}' or s.site_id = any(k.site_ids))
+                 and (k.merchant_ids = '{}' or s.merchant_id = any(k.merchant_ids))) as pilot_killed
 from store s
 join pickup_site i on i.market_id = s.market_id and i.site_id = s.site_id
 join market m on m.market_id = s.market_id
@@ -76,3 +80,14 @@ update delivery
 set readiness = :readiness, version = version + 1
 where market_id = :market_id and delivery_id = :delivery_id
 returning delivery_id, status, readiness, version;
+
+-- name: delivery_holders
+-- In whose hands it is, and in whose it may come: what has to be locked before it.
+select d.driver_id, d.route_id, d.transfer_route_id, r.status = 'active' as route_active,
+       t.driver_id as second_driver_id,
+       (select od.offer_id from offer_delivery od
+        where od.market_id = d.market_id and od.delivery_id = d.delivery_id and od.active) as offer_id
+from delivery d
+left join route r on r.market_id = d.market_id and r.route_id = d.route_id
+left join route t on t.market_id = d.market_id and t.route_id = d.transfer_route_id
+where d.market_id = :market_id and d.delivery_id = :delivery_id;

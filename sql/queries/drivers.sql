@@ -10,10 +10,10 @@ for no key update;
 -- Everything eligibility asks of the drivers who ask, and the answer each may have had already; read after the lock.
 select d.driver_id, d.status, d.presence, d.routes_active_max,
        v.packages_max, v.weight_grams_max, v.carries_upright,
-       array(select e.offer_type from enrolment e
-             join offer_type t on t.market_id = e.market_id and t.offer_type = e.offer_type
-             where e.market_id = d.market_id and e.driver_id = d.driver_id and e.status = 'active'
-               and e.terms_version >= t.terms_version and t.active) as offer_types,
+       array(select e.offer_type from eligible_enrolment e
+             where e.market_id = d.market_id and e.driver_id = d.driver_id) as offer_types,
+       array(select m.pilot_id from pilot_member m
+             where m.market_id = d.market_id and m.driver_id = d.driver_id and m.arm = 'cohort') as pilot_ids,
        array(select s.slot from slot s
              where s.market_id = d.market_id and s.driver_id = d.driver_id and s.active) as slots_used,
        exists (select from offer_decline x
@@ -41,10 +41,10 @@ returning driver_id;
 -- driver by driver: on tables without statistics the planner would rather join every position with every driver.
 select d.driver_id, d.status, d.presence, d.routes_active_max, p.lat, p.lon, p.received_at,
        v.packages_max, v.weight_grams_max, v.carries_upright,
-       array(select e.offer_type from enrolment e
-             join offer_type t on t.market_id = e.market_id and t.offer_type = e.offer_type
-             where e.market_id = d.market_id and e.driver_id = d.driver_id and e.status = 'active'
-               and e.terms_version >= t.terms_version and t.active) as offer_types,
+       array(select e.offer_type from eligible_enrolment e
+             where e.market_id = d.market_id and e.driver_id = d.driver_id) as offer_types,
+       array(select m.pilot_id from pilot_member m
+             where m.market_id = d.market_id and m.driver_id = d.driver_id and m.arm = 'cohort') as pilot_ids,
        array(select s.slot from slot s
              where s.market_id = d.market_id and s.driver_id = d.driver_id and s.active) as slots_used
 from driver d
@@ -64,17 +64,21 @@ order by d.driver_id;
 -- name: authenticate
 -- One read per connect: the token, whether it still holds, and who the driver is.
 select t.token_sha256, t.kind, t.subject_id, t.family_id, t.expires_at, t.used_at, t.revoked_at, d.status,
-       array(select e.offer_type from enrolment e
-             join offer_type o on o.market_id = e.market_id and o.offer_type = e.offer_type
-             where e.market_id = d.market_id and e.driver_id = d.driver_id and e.status = 'active'
-               and e.terms_version >= o.terms_version and o.active) as offer_types
+       array(select e.offer_type from eligible_enrolment e
+             where e.market_id = d.market_id and e.driver_id = d.driver_id) as offer_types,
+       array(select m.pilot_id from pilot_member m
+             where m.market_id = d.market_id and m.driver_id = d.driver_id and m.arm = 'cohort') as pilot_ids
 from token t
 join driver d on d.market_id = t.market_id and d.driver_id = t.subject_id
 where t.market_id = :market_id and t.token_sha256 = :token_sha256 and t.kind in ('driver', 'ticket');
 
 -- name: snapshots
--- One query per batch of connecting phones: standing, last position.
-select d.driver_id, d.presence, d.inbox_seq, p.lat, p.lon, p.positioned_at
+-- One query per batch of connecting phones: standing, last position, and what the driver may be shown.
+select d.driver_id, d.status, d.presence, d.inbox_seq, p.lat, p.lon, p.positioned_at,
+       array(select e.offer_type from eligible_enrolment e
+             where e.market_id = d.market_id and e.driver_id = d.driver_id) as offer_types,
+       array(select m.pilot_id from pilot_member m
+             where m.market_id = d.market_id and m.driver_id = d.driver_id and m.arm = 'cohort') as pilot_ids
 from driver d
 left join driver_position p on p.market_id = d.market_id and p.driver_id = d.driver_id
 where d.market_id = :market_id and d.driver_id = any(:driver_ids::uuid[]);

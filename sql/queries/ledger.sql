@@ -6,7 +6,3 @@ select :market_id, x.entry_id, :driver_id, :route_id, x.delivery_id, x.kind, x.a
        :created_at
 from unnest(:entry_ids::uuid[], :delivery_ids::uuid[], :kinds::text[], :amounts_cents::bigint[], :event_ids::bigint[])
   as x(entry_id, delivery_id, kind, amount_cents, event_id);
-
--- name: offer_pay
--- What was promised when the offer was accepted.
-select base_cents, tip_cents, currency from offer where market_id = :market_id and offer_id = :offer_id;

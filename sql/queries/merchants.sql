@@ -15,6 +15,12 @@ select merchant_id, name, brand, created_at
 from merchant
 order by name;
 
+-- name: merchants_of_market
+select merchant_id, name, brand, created_at
+from merchant
+where merchant_id in (select merchant_id from store where market_id = :market_id)
+order by name;
+
 -- name: merchant_exists
 select exists (select 1 from merchant where merchant_id = :merchant_id);
 

@@ -12,9 +12,13 @@ from litestar import Litestar, asgi
 from litestar.types import Receive, Scope, Send
 
 from flexlive.runtime import open_runtime
+from flexlive.services.code_sender import code_sender
+from flexlive.services.login import LoginDesk
 from flexlive.settings import Settings
+from flexlive.storage.upload_store import UploadStore
+from flexlive.web import basemap
 from flexlive.web.driver_socket import DriverGateway
-from flexlive.web.limits import rate_limit
+from flexlive.web.rate_limit import rate_limit
 from flexlive.web.routes import dependencies, exception_handlers, install, openapi_config, route_handlers
 from flexlive.web.track_stream import TrackStreams
 
@@ -32,14 +36,25 @@ def create_app(settings: Settings, dsn: str, on_replaced: Callable[[], None]) ->
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncGenerator[None]:
         async with open_runtime(settings, dsn, on_replaced) as runtime:
-            install(app, ctx=runtime.ctx, hub=runtime.hub, relay_alive=lambda: runtime.healthy, options=settings.http)
+            install(
+                app,
+                ctx=runtime.ctx,
+                hub=runtime.hub,
+                relay_alive=lambda: runtime.healthy,
+                options=settings.http,
+                basemap=basemap.parse(settings.basemap),
+            )
             app.state.gateway = runtime.gateway
+            sender, store = code_sender(settings.code_sender), UploadStore(settings.upload_root, settings.uploads)
+            app.state.login_desk, app.state.upload_store = LoginDesk(sender, settings.login), store
+            await store.tidy()
             await runtime.start()
             _calm_collector()
             try:
                 yield
             finally:
                 await runtime.stop()
+                await sender.close()
 
     @asgi("/v1/driver", is_mount=False, copy_scope=False)
     async def driver_socket(scope: Scope, receive: Receive, send: Send) -> None:
@@ -50,7 +65,7 @@ def create_app(settings: Settings, dsn: str, on_replaced: Callable[[], None]) ->
         route_handlers=[*route_handlers, driver_socket],
         dependencies=dependencies,
         exception_handlers=exception_handlers,
-        middleware=rate_limit(settings.http),
+        middleware=rate_limit(settings.http.requests_per_minute_max),
         lifespan=[lifespan],
         openapi_config=openapi_config(version("flexlive")),
         request_max_body_size=BODY_BYTES_MAX,

@@ -1,4 +1,4 @@
-"""The command line: serve | demo | migrate | seed | token | doctor. Every command says what to do when it cannot."""
+"""The command line: serve, demo, migrate, seed, token, market, audit, doctor. Each says what to do when it cannot."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from uuid import UUID
 
 from cyclopts import App, Parameter
 from rich.console import Console
+from rich.markup import escape
 
 from flexlive.lab.options import DemoOptions
+from flexlive.market_cli import market_cli
 
 if TYPE_CHECKING:
     from flexlive.settings import Settings
@@ -22,6 +24,7 @@ seed_cli = App(name="seed", help="Fill a database with something to work with.")
 token_cli = App(name="token", help="Issue a token and print it, once.")
 cli.command(seed_cli)
 cli.command(token_cli)
+cli.command(market_cli)
 
 _DEMO = DemoOptions()
 DatabaseUrl = Annotated[
@@ -36,9 +39,10 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
-        if not isinstance(error, _expected()):
+        text = str(error) if isinstance(error, _expected()) else _of_database(error)
+        if text is None:
             raise
-        Console(stderr=True).print(f"[bold red]flexlive:[/] {error}", highlight=False)
+        Console(stderr=True).print(f"[bold red]flexlive:[/] {escape(text)}", highlight=False, soft_wrap=True)
         sys.exit(2)
 
 
@@ -46,11 +50,18 @@ def _expected() -> tuple[type[Exception], ...]:
     """Failures whose text says what to do. Imported here: --help and the demo's first line come at once."""
     from flexlive.domain.errors import FlexliveError
     from flexlive.lab.options import DemoError
+    from flexlive.market_client import MarketError
     from flexlive.serving import StartError
     from flexlive.settings import SettingsError
     from flexlive.storage.errors import DatabaseSetupError
 
-    return FlexliveError, DemoError, StartError, SettingsError, DatabaseSetupError
+    return FlexliveError, DemoError, MarketError, StartError, SettingsError, DatabaseSetupError
+
+
+def _of_database(error: Exception) -> str | None:
+    from flexlive.storage import failures
+
+    return failures.in_one_line(error)
 
 
 def _settings(**overrides: object) -> Settings:
@@ -127,6 +138,17 @@ def doctor(*, database_url: DatabaseUrl = None) -> int:
 
 
 @cli.command
+def audit(*, database_url: DatabaseUrl = None) -> int:
+    """Check a database against what must always hold; changes nothing. Exit code: 0 clean, 1 findings, 2 cannot."""
+    from flexlive import operations
+    from flexlive.lab.audit_table import print_audit
+
+    report = asyncio.run(operations.audit(_settings(database_url=database_url)))
+    print_audit(Console(), report)
+    return 0 if report.clean else 1
+
+
+@cli.command
 def demo(
     *,
     drivers: int = _DEMO.drivers,
@@ -140,6 +162,8 @@ def demo(
     serve: bool = False,
     day: Path | None = None,
     window: str | None = None,
+    mishap_share: float = _DEMO.mishap_share,
+    chaos: bool = False,
     view: Literal["auto", "live", "plain"] = "auto",
 ) -> int:
     """Everything at once: a database, the server, drivers, merchants and customers, then a summary.
@@ -157,6 +181,8 @@ def demo(
     serve: keep everything running after the summary until Ctrl-C.
     day: folder of a recorded day (mdrplib format) to play instead of random orders.
     window: HH:MM-HH:MM of the operating day.
+    mishap_share: of the orders, what goes wrong on purpose (not on a recorded day).
+    chaos: kill -9 the demo's own server and PostgreSQL at random moments, and bring them back.
     view: live picture, plain lines, or whichever fits the terminal.
     """
     Console().print("[bold]flexlive demo[/] is starting …")
@@ -174,6 +200,8 @@ def demo(
         serve=serve,
         day=day,
         window=window,
+        mishap_share=mishap_share,
+        chaos=chaos,
         view=view,
     )
     return lab_demo.run(options)

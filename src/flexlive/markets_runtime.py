@@ -23,13 +23,14 @@ from flexlive.realtime.hub import Hub, HubFact, track_channel
 from flexlive.realtime.receiver import ChainSubscriber
 from flexlive.services import offers
 from flexlive.services.context import Context
-from flexlive.services.locations import CourierNews, positions_topic
+from flexlive.services.courier_news import CourierNews, positions_topic, told
 from flexlive.services.route_view import route_view
 from flexlive.storage import policies, routes
 from flexlive.workers.dispatcher import WAKING_KINDS, Dispatcher
 from flexlive.workers.fact_source import DatabaseFacts
 from flexlive.workers.relay import Relay
 from flexlive.workers.sweeper import Sweeper
+from flexlive.workers.watch import Watch
 
 NEW_MARKETS_POLL_SECONDS: Final = 5.0
 _log = structlog.get_logger()
@@ -72,6 +73,7 @@ class MarketsRuntime:
         relay: Relay,
         dispatcher: Dispatcher,
         sweeper: Sweeper,
+        watch: Watch,
         on_replaced: Callable[[], None],
     ) -> None:
         self._ctx = ctx
@@ -81,6 +83,7 @@ class MarketsRuntime:
         self._relay = relay
         self._dispatcher = dispatcher
         self._sweeper = sweeper
+        self._watch = watch
         self._on_replaced = on_replaced
         self._chains: dict[str, ChainSubscriber] = {}
         self._opening: dict[str, asyncio.Task[None]] = {}
@@ -152,6 +155,7 @@ class MarketsRuntime:
         self._relay.ensure(market_id)
         self._dispatcher.ensure(market_id)
         self._sweeper.ensure(market_id)
+        self._watch.ensure(market_id)
 
     def _apply(self, row: FactRow) -> None:
         self._router.apply(row)
@@ -168,7 +172,5 @@ def _courier_news(hub: Hub, payload: bytes) -> None:
     with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
         news = msgspec.json.decode(payload, type=CourierNews)
         now = datetime.now(UTC)
-        channel = track_channel(news.delivery_id)
-        hub.publish(channel, HubFact("courier", 0, now, msgspec.json.encode({"cell": news.cell})))
-        if news.arrives_at is not None:
-            hub.publish(channel, HubFact("eta", 0, now, msgspec.json.encode({"arrives_at": news.arrives_at})))
+        for kind, body in told(news):
+            hub.publish(track_channel(news.delivery_id), HubFact(kind, 0, now, body))

@@ -1,4 +1,4 @@
-"""What the command line does to a database without serving: migrate, seed, issue tokens."""
+"""What the command line does to a database without serving: migrate, seed, issue tokens, audit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from flexlive.services.context import Context
 from flexlive.services.seeds import SeedReport
 from flexlive.serving import database
 from flexlive.settings import Settings
+from flexlive.storage import audit as audit_checks
 from flexlive.storage import drivers, migrations
+from flexlive.storage.audit import AuditReport
+from flexlive.storage.errors import DatabaseSetupError
 
 
 async def migrate(settings: Settings) -> list[str]:
@@ -41,6 +44,15 @@ async def driver_token(settings: Settings, market_id: str, driver_id: UUID, ttl_
             raise FlexliveError(ErrorCode.NOT_FOUND, f"no driver {driver_id} in market {market_id}")
         [issued] = await tokens.issue_driver_tokens(conn, ctx, market_id, [driver_id], timedelta(hours=ttl_hours))
         return issued.token
+
+
+async def audit(settings: Settings) -> AuditReport:
+    """Checks what must hold in any database of ours; changes nothing, not its schema either. DatabaseSetupError."""
+    home = settings.data_dir / "postgres"
+    if settings.database_url is None and not home.is_dir():
+        raise DatabaseSetupError(f"there is no database in {home}: give --database-url")
+    async with database(settings, shared=True) as dsn:
+        return await audit_checks.audit_database(dsn)
 
 
 @asynccontextmanager

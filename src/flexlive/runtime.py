@@ -35,8 +35,10 @@ from flexlive.storage.warm_up import warm_up
 from flexlive.web.driver_socket import DriverGateway
 from flexlive.workers.dispatcher import Dispatcher
 from flexlive.workers.location_writer import LocationWriter
+from flexlive.workers.notice_writer import NoticeWriter
 from flexlive.workers.relay import Relay
 from flexlive.workers.sweeper import Sweeper
+from flexlive.workers.watch import Watch
 
 TASKS_STOP_SECONDS_MAX: Final = 5.0
 _log = structlog.get_logger()
@@ -144,6 +146,7 @@ class Runtime:
         self.relay = Relay(relay_pool, self.ctx.bus, holder, settings.relay)
         self.dispatcher = Dispatcher(self.ctx, holder, settings.dispatcher)
         self.sweeper = Sweeper(self.ctx, holder, settings.sweeper)
+        self.watch = Watch(self.ctx, holder, settings.watch)
         self.markets = MarketsRuntime(
             self.ctx,
             self.hub,
@@ -152,10 +155,12 @@ class Runtime:
             self.relay,
             self.dispatcher,
             self.sweeper,
+            self.watch,
             on_replaced,
         )
         self.gateway = DriverGateway(self.ctx, self.board, self.sessions, settings.gateway)
         self._writer = LocationWriter(self.ctx, settings.location_writer)
+        self._notice_writer = NoticeWriter(self.ctx, settings.notice_writer)
         self._loops: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -166,6 +171,7 @@ class Runtime:
             asyncio.create_task(work, name=name)
             for name, work in (
                 ("location-writer", self._writer.run()),
+                ("notice-writer", self._notice_writer.run()),
                 ("markets", self.markets.run()),
                 ("gateway", self.gateway.run()),
             )
@@ -175,6 +181,7 @@ class Runtime:
         """After the sockets are drained: decisions first, then what was submitted, then the relay with the rest."""
         await self.dispatcher.stop()
         await self.sweeper.stop()
+        await self.watch.stop()
         for task in self._loops:
             task.cancel()
         await asyncio.gather(*self._loops, return_exceptions=True)

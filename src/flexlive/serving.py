@@ -22,6 +22,7 @@ from flexlive.storage import migrations
 from flexlive.storage.embedded import EmbeddedOptions, EmbeddedPostgres, running_dsn
 from flexlive.storage.errors import DataDirectoryInUseError
 from flexlive.web.frame_transport import UVICORN_OPTIONS, FrameTransportProtocol
+from flexlive.web.http_transport import HttpTransportProtocol
 from flexlive.web.listening import listen
 
 SHUTDOWN_SECONDS_MAX: Final = 10
@@ -85,7 +86,7 @@ async def _serve_http(settings: Settings, dsn: str, listener: socket.socket, sto
     config = uvicorn.Config(
         app,
         ws=FrameTransportProtocol,
-        http="httptools",
+        http=HttpTransportProtocol,
         loop="none",
         lifespan="on",
         log_config=None,

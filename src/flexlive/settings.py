@@ -10,18 +10,24 @@ from typing import Annotated, Any, Literal, get_type_hints
 import msgspec
 from msgspec import Meta
 
+from flexlive.domain.logins import LoginOptions
 from flexlive.storage.group_commit import GroupCommitOptions
 from flexlive.storage.pool import PoolOptions
+from flexlive.storage.upload_store import UploadOptions
+from flexlive.web import basemap
 from flexlive.web.driver_socket import GatewayOptions
 from flexlive.web.limits import HttpOptions
 from flexlive.web.listening import ListenOptions
 from flexlive.workers.dispatcher import DispatcherOptions
 from flexlive.workers.location_writer import LocationWriterOptions
+from flexlive.workers.notice_writer import NoticeWriterOptions
 from flexlive.workers.relay import RelayOptions
 from flexlive.workers.sweeper import SweeperOptions
+from flexlive.workers.watch import WatchOptions
 
 PREFIX = "FLEXLIVE_"
-_NOT_SETTINGS = ("FLEXLIVE_TEST_",)
+_NOT_SETTINGS = ("FLEXLIVE_TEST_", "FLEXLIVE_REQUIRE_BROWSER")
+_PATHS = frozenset({"data_dir", "upload_dir"})
 
 
 class SettingsError(Exception):
@@ -35,6 +41,9 @@ class Settings:
     database_url: any PostgreSQL 15–18; None means an embedded one below data_dir.
     time_scale: divides policy durations and multiplies plausible speed; 1 in production.
     public_url: what tracking links begin with; None means http://host:port.
+    upload_dir: where bytes that drivers send are kept; None means uploads/ below data_dir.
+    code_sender: how login codes travel: console, none, or the URL of a gateway that is POSTed each.
+    basemap: what lies under the customer's map: URL of a MapLibre style, or path of a .pmtiles file.
     """
 
     database_url: str | None = None
@@ -42,7 +51,10 @@ class Settings:
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 8000
     public_url: str | None = None
+    upload_dir: Path | None = None
+    code_sender: Annotated[str, Meta(pattern=r"^(console|none|https?://[^\s/]+\S*)(?![\s\S])")] = "console"
     time_scale: Annotated[float, Meta(gt=0, le=10_000)] = 1.0
+    basemap: str | None = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] = "console"
     pool: PoolOptions = field(default_factory=PoolOptions)
@@ -51,10 +63,18 @@ class Settings:
     gateway: GatewayOptions = field(default_factory=GatewayOptions)
     listening: ListenOptions = field(default_factory=ListenOptions)
     http: HttpOptions = field(default_factory=HttpOptions)
+    login: LoginOptions = field(default_factory=LoginOptions)
+    uploads: UploadOptions = field(default_factory=UploadOptions)
     relay: RelayOptions = field(default_factory=RelayOptions)
     dispatcher: DispatcherOptions = field(default_factory=DispatcherOptions)
     location_writer: LocationWriterOptions = field(default_factory=LocationWriterOptions)
+    notice_writer: NoticeWriterOptions = field(default_factory=NoticeWriterOptions)
     sweeper: SweeperOptions = field(default_factory=SweeperOptions)
+    watch: WatchOptions = field(default_factory=WatchOptions)
+
+    @property
+    def upload_root(self) -> Path:
+        return self.upload_dir or self.data_dir / "uploads"
 
     @property
     def url(self) -> str:
@@ -79,10 +99,14 @@ def load(environ: Mapping[str, str], **overrides: Any) -> Settings:
         if name is None:
             raise SettingsError(f"{variable} is not a setting; known: {', '.join(sorted(known))}")
         try:
-            values[name] = Path(text) if name == "data_dir" else msgspec.convert(text, hints[name], strict=False)
+            values[name] = Path(text) if name in _PATHS else msgspec.convert(text, hints[name], strict=False)
         except msgspec.ValidationError as error:
             raise SettingsError(f"{variable}={text!r}: {error}") from None
     values.update({name: value for name, value in overrides.items() if value is not None})
+    try:
+        basemap.parse(values.get("basemap"))
+    except ValueError as error:
+        raise SettingsError(f"{PREFIX}BASEMAP={values['basemap']!r}: {error}") from None
     return Settings(**values)
 
 

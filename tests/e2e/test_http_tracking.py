@@ -273,3 +273,27 @@ async def test_the_page_is_private_and_complete_without_a_script(followed: Follo
     gone = await followed.server.http.get("/t/wrong")
     assert gone.status_code == 404
     assert "not valid" in gone.text
+
+
+async def test_instructions_over_http(followed: Followed) -> None:
+    http, address = followed.server.http, f"/v1/track/{followed.token}/instructions"
+    async with open_stream(followed.server.url, followed.token) as stream:
+        await stream.expect("position", "state")
+        answer = await http.put(address, json={"dropoff_instructions": "Blue door"})
+        assert (answer.status_code, answer.json()) == (200, {"dropoff_instructions": "Blue door"})
+        assert answer.headers["cache-control"] == "no-store"
+        [fact] = await stream.expect("fact")
+        assert fact.data["status"] == "created"
+        assert "Blue door" not in str(fact.data)
+    for body in (
+        {},
+        {"dropoff_instructions": 5},
+        {"dropoff_instructions": "x" * 501},
+        {"dropoff_instructions": "\x00"},
+    ):
+        assert (await http.put(address, json=body)).status_code == 400
+    assert (await http.put(address, content=b"x" * 9000)).status_code in (400, 413, 415)
+    await followed.move(S.ARRIVED_AT_DROPOFF)
+    late = await http.put(address, json={"dropoff_instructions": "Blue door, really"})
+    assert (late.status_code, late.json()["code"]) == (409, "illegal_transition")
+    assert (await http.put("/v1/track/x/instructions", json={"dropoff_instructions": ""})).status_code == 404

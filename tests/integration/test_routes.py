@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from flexlive.protocol.driver import CheckIn, Deliver, Depart, IncidentReport, PickupConfirm, Point, ProofAdd, Scan
+from flexlive.protocol.driver import CheckIn, Deliver, Depart, PickupConfirm, Point, ProofAdd, Scan
 from flexlive.protocol.merchant import DropoffVerification, PackageRequest
 from flexlive.realtime.presence import Position
 from flexlive.services import check_in, commands, offers
@@ -109,11 +109,13 @@ async def test_the_whole_way(world: World) -> None:
         " join event e on e.market_id = l.market_id and e.event_id = l.event_id order by l.kind"
     )
     assert [(row["kind"], row["earned_by"]) for row in entries] == [
-        ("base", "route.completed"),
-        ("tip", "route.completed"),
+        ("base", "delivery.delivered"),
+        ("distance", "delivery.delivered"),
+        ("tip", "delivery.delivered"),
     ]
-    paid = await world.ctx.pool.fetchrow("select base_cents, tip_cents from offer")
-    assert [row["amount_cents"] for row in entries] == [paid["base_cents"], 300]
+    base, distance, tip = (row["amount_cents"] for row in entries)
+    paid = await world.ctx.pool.fetchrow("select base_cents, distance_cents from offer")
+    assert (base + distance, distance, tip) == (paid["base_cents"], paid["distance_cents"], 300)
     shown = await world.ctx.pool.fetch("select kind from event where stream like 'track:%' order by seq")
     assert [row["kind"].removeprefix("track.") for row in shown] == [
         "created", "confirmed", "enroute_to_pickup", "arrived_at_pickup", "picked_up", "enroute_to_dropoff",
@@ -194,12 +196,3 @@ async def test_a_crossing_arrives_once_said_or_not(world: World, said: bool) -> 
     assert await world.ctx.pool.fetchval("select count(*) from event where kind = 'delivery.arrived_at_dropoff'") == 1
     method = await world.ctx.pool.fetchval("select method from check_in where stop_id = $1", door.stop_id)
     assert method == ("geofence" if said else "crossing")
-
-
-async def test_what_this_version_does_not_decide_is_not_remembered(world: World) -> None:
-    """After an upgrade the same cmd is decided; until then it is neither a bad frame nor an effect."""
-    phone = await winning_phone(world)
-    delivery_id = (await phone.route()).stops[0].deliveries[0].delivery_id
-    before = await world.ctx.pool.fetchval("select count(*) from command_result")
-    assert await phone.send(IncidentReport, delivery_id=delivery_id, reason_code="safety") == "illegal_transition"
-    assert await world.ctx.pool.fetchval("select count(*) from command_result") == before

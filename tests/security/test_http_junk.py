@@ -8,15 +8,19 @@ from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
+import httpx
 import pytest
-from structlog.testing import capture_logs
 
 from flexlive.domain.errors import ErrorCode
 from flexlive.services import tokens
 from flexlive.web.limits import HttpOptions
+from tests.security import hostile
+from tests.security.conftest import Live
+from tests.security.endpoints import credentials, filled, values_of, writing
 from tests.support.http_server import Server, serve
 from tests.support.world import World, build_world
 
+JUNK_EACH = 6
 CODES = {code.value for code in ErrorCode}
 
 JUNK: dict[str, bytes] = {
@@ -54,26 +58,6 @@ async def ops_token(server: Server) -> str:
     return (await tokens.issue_ops_token(server.ctx, timedelta(hours=1))).token
 
 
-def writing(server: Server) -> list[tuple[str, str, str]]:
-    """(method, path, who may) of every operation that takes a body."""
-    return [
-        (method, path, next(iter(operation["security"][0])))
-        for path, methods in server.schema["paths"].items()
-        for method, operation in methods.items()
-        if "requestBody" in operation
-    ]
-
-
-def filled(path: str, world: World) -> str:
-    return (
-        path.replace("{market_id}", world.market_id)
-        .replace("{delivery_id}", str(uuid4()))
-        .replace("{merchant_id}", str(world.merchant.merchant_id))
-        .replace("{offer_type}", "retail_delivery")
-        .replace("{service_level}", "express")
-    )
-
-
 def check(answer: Any, what: str) -> None:
     assert 400 <= answer.status_code < 500, what
     assert answer.headers["content-type"] == "application/problem+json", what
@@ -81,49 +65,42 @@ def check(answer: Any, what: str) -> None:
     assert "Traceback" not in answer.text
 
 
-async def test_every_endpoint_refuses_every_kind_of_junk(server: Server, world: World) -> None:
-    headers = {"ops": server.bearer(await ops_token(server)), "merchant": server.bearer(world.api_key)}
-    endpoints = writing(server)
-    assert len(endpoints) >= 11
-    with capture_logs() as logs:
-        for method, path, who in endpoints:
-            for name, body in JUNK.items():
-                answer = await server.http.request(
-                    method,
-                    filled(path, world),
-                    content=body,
-                    headers={**headers[who], "content-type": "application/json"},
+async def test_every_endpoint_refuses_every_kind_of_junk(live: Live) -> None:
+    values = values_of(live.cast.here)
+    async with httpx.AsyncClient(base_url=live.url, timeout=20, trust_env=False) as http:
+        for endpoint in writing():
+            path, headers = filled(endpoint, values), {"authorization": f"Bearer {credentials(live.cast, endpoint)}"}
+            if endpoint.who is None:
+                headers = {}
+            for name in hostile.some_of(sorted(JUNK), JUNK_EACH, str(endpoint)):
+                sent = {**headers, "content-type": "application/json"}
+                answer = await http.request(endpoint.method, path, content=JUNK[name], headers=sent)
+                check(answer, f"{endpoint}: {name}")
+            for content_type in ("application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/plain"):
+                # A wrong content type is no way around.
+                sent = {**headers, "content-type": content_type}
+                check(await http.request(endpoint.method, path, content=b"name=a&b=c", headers=sent), content_type)
+    assert live.complaints() == []
+
+
+async def test_credentials_are_checked_before_the_body(live: Live) -> None:
+    values = values_of(live.cast.here)
+    wrong = ["", "x", "Basic abc", "Bearer", "Bearer \t x", "Bearer \u00ff", f"bearer {live.cast.here.api_key[:-1]}"]
+    async with httpx.AsyncClient(base_url=live.url, timeout=20, trust_env=False) as http:
+        for endpoint in (each for each in writing() if each.who is not None):
+            for authorization in wrong:
+                answer = await http.request(
+                    endpoint.method,
+                    filled(endpoint, values),
+                    content=b"[" * 60_000,
+                    headers={"authorization": authorization.encode("latin-1")},
                 )
-                check(answer, f"{method} {path}: {name}")
-        for content_type in ("application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/plain", ""):
-            # A wrong content type is no way around.
-            answer = await server.http.post(
-                "/v1/deliveries",
-                content=b"name=a&b=c",
-                headers={**headers["merchant"], "content-type": content_type},
-            )
-            check(answer, content_type)
-    assert [line for line in logs if line["log_level"] in ("error", "critical")] == []
-
-
-async def test_credentials_are_checked_before_the_body(server: Server, world: World) -> None:
-    foreign = world.driver_tokens or [world.api_key]
-    wrong = ["", "x", "Basic abc", "Bearer", "Bearer \t x", "Bearer \u00ff", f"bearer {foreign[0][:-1]}"]
-    for method, path, who in writing(server):
-        other = world.api_key if who == "ops" else await ops_token(server)
-        for authorization in (*wrong, f"Bearer {other}"):
-            answer = await server.http.request(
-                method,
-                filled(path, world),
-                content=b"[" * 60_000,
-                headers={"authorization": authorization.encode("latin-1")},
-            )
-            assert answer.status_code == 401, (method, path, authorization)
-            assert answer.json()["code"] == "unauthorized"
-    twice = await server.http.get(
-        f"/v1/markets/{world.market_id}/deliveries/{uuid4()}",
-        headers=[("authorization", f"Bearer {world.api_key}"), ("authorization", "Bearer x")],
-    )
+                assert answer.status_code == 401, (str(endpoint), authorization)
+                assert answer.json()["code"] == "unauthorized"
+        twice = await http.get(
+            f"/v1/markets/here/deliveries/{uuid4()}",
+            headers=[("authorization", f"Bearer {live.cast.here.api_key}"), ("authorization", "Bearer x")],
+        )
     assert twice.status_code == 401
 
 

@@ -17,6 +17,7 @@ from flexlive.app import create_app, drain
 from flexlive.services.context import Context
 from flexlive.settings import Settings
 from flexlive.web.frame_transport import UVICORN_OPTIONS, FrameTransportProtocol
+from flexlive.web.http_transport import HttpTransportProtocol
 from flexlive.web.listening import listen
 from tests.support.world import LAZY_POOL
 
@@ -46,7 +47,7 @@ async def serve(database_url: str, **settings: Any) -> AsyncIterator[Server]:
     config = uvicorn.Config(
         app,
         ws=FrameTransportProtocol,
-        http="httptools",
+        http=HttpTransportProtocol,
         lifespan="on",
         log_config=None,
         timeout_graceful_shutdown=5,
@@ -92,5 +93,5 @@ async def _hold_to_schema(schema: dict[str, Any], response: httpx.Response) -> N
         described = operation["responses"].get(str(response.status_code))
         assert described is not None, f"{operation['operationId']} does not describe {response.status_code}"
         media_type = response.headers.get("content-type", "").partition(";")[0]
-        assert media_type in described["content"], f"{operation['operationId']}: {media_type} is not described"
+        assert media_type in described.get("content", {"": None}), f"{operation['operationId']}: {media_type} is not described"
         return

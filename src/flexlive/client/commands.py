@@ -13,6 +13,8 @@ from flexlive.protocol.driver import (
     Command,
     Deliver,
     Depart,
+    EnrolmentAnswer,
+    IncidentReport,
     Missing,
     OfferAccept,
     OfferDecline,
@@ -23,6 +25,7 @@ from flexlive.protocol.driver import (
     ProofAdd,
     ProofKind,
     Result,
+    ReturnConfirm,
     RouteForfeit,
     Scan,
 )
@@ -114,6 +117,21 @@ class DriverCommands(ABC):
                 left_at=left_at,
                 occurred_at=occurred_at,
             )
+        )
+
+    async def report_incident(self, delivery_id: UUID, reason_code: str, note: str | None = None) -> Result:
+        """It cannot be delivered now; what follows is in the route update."""
+        return await self.command(
+            IncidentReport(cmd=self.next_cmd(), delivery_id=delivery_id, reason_code=reason_code, note=note)
+        )
+
+    async def confirm_return(self, stop_id: UUID, store_code: str) -> Result:
+        """The store has taken back what was scanned at this stop."""
+        return await self.command(ReturnConfirm(cmd=self.next_cmd(), stop_id=stop_id, store_code=store_code))
+
+    async def answer_enrolment(self, offer_type: str, *, accept: bool, terms_version: int) -> Result:
+        return await self.command(
+            EnrolmentAnswer(cmd=self.next_cmd(), offer_type=offer_type, accept=accept, terms_version=terms_version)
         )
 
     async def forfeit(self, route_id: UUID, reason: str) -> Result:

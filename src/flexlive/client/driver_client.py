@@ -215,6 +215,9 @@ class DriverClient(DriverCommands):
                     await self._carry_out(self._session.received(frame, self._clock(), ack_delay_seconds))
         except SocketClosed as closed:
             return closed.code, closed.reason
+        except OSError as error:
+            # The token could not be fetched: the same network that a socket needs.
+            return 1006, f"{type(error).__name__}: {error}"
         finally:
             self._socket, self._live = None, False
             self._schedule()

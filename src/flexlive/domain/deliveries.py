@@ -56,6 +56,7 @@ class Guard(StrEnum):
     ACTION_IS_DISPOSE = "action_is_dispose"
     RETURN_SCANNED_AND_STORE_CODE = "return_scanned_and_store_code"
     CANCELLED_WITH_REASON = "cancelled_with_reason"
+    NO_DRIVER_FOUND = "no_driver_found"
     FORFEITED = "forfeited"
     UNASSIGNED = "unassigned"
     LOST_WITH_REASON = "lost_with_reason"
@@ -75,6 +76,7 @@ class Row(NamedTuple):
 _S, _A, _G = DeliveryStatus, ActorType, Guard
 _DRIVER, _OPS, _SYSTEM = (frozenset({actor}) for actor in (_A.DRIVER, _A.OPS, _A.SYSTEM))
 _STORE, _CUSTOMER = frozenset({_A.STORE}), frozenset({_A.CUSTOMER})
+_ANYONE_ELSES_STEP: Final = frozenset({_A.DRIVER, _A.OPS, _A.SYSTEM, _A.MERCHANT, _A.STORE})
 
 BEFORE_CUSTODY: Final = frozenset({_S.CREATED, _S.CONFIRMED, _S.ENROUTE_TO_PICKUP, _S.ARRIVED_AT_PICKUP})
 """The packages are still the store's: cancelling is possible, losing is not."""
@@ -99,24 +101,27 @@ def _each(sources: frozenset[DeliveryStatus], to: DeliveryStatus, actors: frozen
 TRANSITIONS: Final[tuple[Row, ...]] = (
     Row(_S.CREATED, _S.CONFIRMED, _DRIVER, _G.OFFER_WON),
     Row(_S.CREATED, _S.CONFIRMED, _OPS, _G.ASSIGNED),
-    Row(_S.CONFIRMED, _S.ENROUTE_TO_PICKUP, _DRIVER, _G.DEPARTED),
+    # An operator who checks a driver in by hand walks this row too.
+    Row(_S.CONFIRMED, _S.ENROUTE_TO_PICKUP, _DRIVER | _OPS, _G.DEPARTED),
     Row(_S.CONFIRMED, _S.ENROUTE_TO_PICKUP, _SYSTEM, _G.FIRST_MOVEMENT),
     Row(_S.ENROUTE_TO_PICKUP, _S.ARRIVED_AT_PICKUP, _DRIVER | _OPS, _G.CHECKED_IN),
     Row(_S.ARRIVED_AT_PICKUP, _S.PICKED_UP, _DRIVER, _G.SCANNED_AND_STORE_CODE, needs=_STORE),
-    # Follows from whatever made it the next stop: a pickup, the door before, ops taking a door out.
-    Row(_S.PICKED_UP, _S.ENROUTE_TO_DROPOFF, _DRIVER | _OPS | _SYSTEM, _G.NEXT_STOP),
-    Row(_S.ENROUTE_TO_DROPOFF, _S.ARRIVED_AT_DROPOFF, _DRIVER, _G.CHECKED_IN),
+    # Follows from whatever made it the next stop: a pickup, the door before, the last order at a counter cancelled.
+    Row(_S.PICKED_UP, _S.ENROUTE_TO_DROPOFF, _ANYONE_ELSES_STEP, _G.NEXT_STOP),
+    Row(_S.ENROUTE_TO_DROPOFF, _S.ARRIVED_AT_DROPOFF, _DRIVER | _OPS, _G.CHECKED_IN),
     Row(_S.ENROUTE_TO_DROPOFF, _S.ARRIVED_AT_DROPOFF, _SYSTEM, _G.CROSSING),
     Row(_S.ARRIVED_AT_DROPOFF, _S.DELIVERED, _DRIVER, _G.PROOFS_MET, needs=_CUSTOMER),
     *_each(TO_CUSTOMER, _S.UNDELIVERABLE, _DRIVER | _OPS | _SYSTEM, _G.INCIDENT),
-    Row(_S.UNDELIVERABLE, _S.ENROUTE_TO_DROPOFF, _OPS, _G.RETRY),
+    # Ops agrees to another try; it begins, like every leg, when its door is the next stop.
+    Row(_S.UNDELIVERABLE, _S.ENROUTE_TO_DROPOFF, _ANYONE_ELSES_STEP, _G.RETRY),
     Row(_S.UNDELIVERABLE, _S.ENROUTE_TO_RETURN, _DRIVER | _OPS | _SYSTEM, _G.ACTION_IS_RETURN),
     Row(_S.UNDELIVERABLE, _S.DELIVERED, _DRIVER | _OPS, _G.ACTION_IS_LEAVE_AT_DOOR),
-    Row(_S.UNDELIVERABLE, _S.DISPOSED, _DRIVER | _OPS, _G.ACTION_IS_DISPOSE),
-    Row(_S.ENROUTE_TO_RETURN, _S.ARRIVED_AT_RETURN, _DRIVER, _G.CHECKED_IN),
+    Row(_S.UNDELIVERABLE, _S.DISPOSED, _DRIVER | _OPS | _SYSTEM, _G.ACTION_IS_DISPOSE),
+    Row(_S.ENROUTE_TO_RETURN, _S.ARRIVED_AT_RETURN, _DRIVER | _OPS, _G.CHECKED_IN),
     Row(_S.ENROUTE_TO_RETURN, _S.ARRIVED_AT_RETURN, _SYSTEM, _G.CROSSING),
     Row(_S.ARRIVED_AT_RETURN, _S.RETURNED, _DRIVER, _G.RETURN_SCANNED_AND_STORE_CODE, needs=_STORE),
     *_each(BEFORE_CUSTODY, _S.CANCELLED, frozenset({_A.MERCHANT, _A.STORE, _A.OPS}), _G.CANCELLED_WITH_REASON),
+    Row(_S.CREATED, _S.CANCELLED, _SYSTEM, _G.NO_DRIVER_FOUND),
     *_each(ASSIGNED_BEFORE_CUSTODY, _S.CREATED, _DRIVER, _G.FORFEITED),
     *_each(ASSIGNED_BEFORE_CUSTODY, _S.CREATED, _OPS | _SYSTEM, _G.UNASSIGNED),
     *_each(CUSTODY, _S.LOST, _OPS, _G.LOST_WITH_REASON),

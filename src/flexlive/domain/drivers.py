@@ -1,4 +1,4 @@
-"""Drivers, their vehicles and their enrolment in an offer type."""
+"""Drivers, their vehicles and their slots."""
 
 from __future__ import annotations
 
@@ -27,29 +27,6 @@ class VehicleKind(StrEnum):
     SCOOTER = "scooter"
 
 
-class EnrolmentStatus(StrEnum):
-    INVITED = "invited"
-    INTERESTED = "interested"
-    DOCUMENTS = "documents"
-    ACTIVE = "active"
-    SUSPENDED = "suspended"
-
-
-class DocumentStatus(StrEnum):
-    SUBMITTED = "submitted"
-    APPROVED = "approved"
-    REJECTED = "rejected"
-
-
-_E = EnrolmentStatus
-ENROLMENT_TRANSITIONS: Final[tuple[tuple[EnrolmentStatus, EnrolmentStatus], ...]] = (
-    (_E.INVITED, _E.INTERESTED),
-    (_E.INTERESTED, _E.DOCUMENTS),
-    (_E.DOCUMENTS, _E.ACTIVE),
-    (_E.ACTIVE, _E.SUSPENDED),
-    (_E.SUSPENDED, _E.ACTIVE),
-)
-
 SLOTS_MAX: Final = 8
 """The most routes any driver may have at once, whatever routes_active_max says."""
 
@@ -75,7 +52,8 @@ VEHICLE_DEFAULTS: Final = {
 class DriverState:
     """What a decision about a driver reads.
 
-    enrolled: offer types with an active enrolment under the present terms. slots_used: slots of active routes.
+    enrolled: offer types with an active enrolment under the present terms and every document in force.
+    pilots: those in whose cohort the driver is. slots_used: slots of active routes.
     declined: offers this driver declined or forfeited. vehicle: None when none is registered.
     """
 
@@ -87,6 +65,7 @@ class DriverState:
     slots_used: frozenset[int] = frozenset()
     routes_active_max: int = 1
     declined: frozenset[UUID] = frozenset()
+    pilots: frozenset[UUID] = frozenset()
 
     @property
     def free_slot(self) -> int | None:

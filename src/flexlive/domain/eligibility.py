@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
+from uuid import UUID
 
 from flexlive.domain.drivers import DriverState, DriverStatus, Presence
 
@@ -20,11 +21,16 @@ class Work(Protocol):
     def weight_grams(self) -> int: ...
     @property
     def must_be_upright(self) -> bool: ...
+    @property
+    def pilots(self) -> frozenset[UUID]:
+        """Pilots that run over this work: only who is in the cohort of each may have it."""
+        ...
 
 
 class Reason(StrEnum):
     NOT_ACTIVE = "driver_not_active"
     NOT_ENROLLED = "not_enrolled"
+    OUTSIDE_PILOT = "outside_pilot"
     NO_VEHICLE = "no_vehicle"
     TOO_MANY_PACKAGES = "too_many_packages"
     TOO_HEAVY = "too_heavy"
@@ -55,6 +61,8 @@ def entitled(work: Work, driver: DriverState) -> Reason | None:
         return Reason.NOT_ACTIVE
     if work.offer_type not in driver.enrolled:
         return Reason.NOT_ENROLLED
+    if not work.pilots <= driver.pilots:
+        return Reason.OUTSIDE_PILOT
     if vehicle is None:
         return Reason.NO_VEHICLE
     if work.package_count > vehicle.packages_max:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import pairwise
+from typing import Final
 
 from flexlive.domain.geography import Point, distance_m
 from flexlive.domain.markets import MarketPolicy
+
+EARLIER_SHARE: Final = 0.1
+LATER_SHARE: Final = 0.25
+"""Of the way still to go, how much sooner or later than the speed of the market says an arrival may be."""
 
 
 def road_m(a: Point, b: Point, policy: MarketPolicy) -> float:
@@ -33,3 +38,11 @@ def imminent(seconds: float, policy: MarketPolicy) -> bool:
 def worth_telling(previous_eta: datetime | None, new_eta: datetime, *, step_seconds: float = 60.0) -> bool:
     """Whether an arrival time differs enough from the one told last; the first always does."""
     return previous_eta is None or abs((new_eta - previous_eta).total_seconds()) >= step_seconds
+
+
+def arrival_window(arrives_at: datetime, now: datetime, policy: MarketPolicy) -> tuple[datetime, datetime]:
+    """(from, until) that an expected arrival is told as: narrower the nearer it is, never in the past. The end has
+    room for parking and the stairs."""
+    ahead = max(arrives_at - now, timedelta(0))
+    walk = timedelta(seconds=policy.service_door_seconds)
+    return now + ahead * (1 - EARLIER_SHARE), now + ahead * (1 + LATER_SHARE) + walk

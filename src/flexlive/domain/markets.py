@@ -3,9 +3,26 @@
 from __future__ import annotations
 
 from math import isfinite
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
+
+# The bounds keep a typing mistake from stopping a market: whatever is inside them can be computed with.
+Seconds = Annotated[float, Meta(ge=0, le=30 * 86_400)]
+Positive = Annotated[float, Meta(gt=0, le=30 * 86_400)]
+Metres = Annotated[float, Meta(ge=0, le=100_000)]
+GeofenceRadius = Annotated[int, Meta(ge=20, le=5000)]
+Kilometres = Annotated[float, Meta(gt=0, le=1000)]
+Speed = Annotated[float, Meta(gt=0, le=1e9)]
+Factor = Annotated[float, Meta(ge=1, le=100)]
+Probability = Annotated[float, Meta(gt=0, lt=1)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Rings = Annotated[int, Meta(ge=0, le=40)]
+Routes = Annotated[int, Meta(ge=1, le=8)]
+BundleSize = Annotated[int, Meta(ge=1, le=50)]
+Attempts = Annotated[int, Meta(ge=1, le=1000)]
+CellResolution = Annotated[int, Meta(ge=5, le=12)]
 
 
 class MarketPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=False):
@@ -13,54 +30,54 @@ class MarketPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     # Dispatch
     offer_policy: Literal["staged", "broadcast"] = "staged"
-    offer_ttl_seconds: float = 120.0
-    offer_lead_seconds: float = 2700.0
-    ring_widen_seconds: float = 12.0
-    rings_max: int = 8
-    broadcast_rings: int = 1
-    expected_accept_target: float = 0.95
-    acceptance_prior: float = 0.87
-    acceptance_km: float = 8.0
-    reoffer_delay_seconds: float = 5.0
-    decline_cooldown_seconds: float = 3600.0
-    forfeit_cooldown_seconds: float = 86400.0
-    routes_active_max: int = 1
-    position_stale_seconds: float = 600.0
+    offer_ttl_seconds: Positive = 120.0
+    offer_lead_seconds: Seconds = 2700.0
+    ring_widen_seconds: Positive = 12.0
+    rings_max: Rings = 8
+    broadcast_rings: Rings = 1
+    expected_accept_target: Probability = 0.95
+    acceptance_prior: Probability = 0.87
+    acceptance_km: Kilometres = 8.0
+    reoffer_delay_seconds: Seconds = 5.0
+    decline_cooldown_seconds: Seconds = 3600.0
+    forfeit_cooldown_seconds: Seconds = 86400.0
+    routes_active_max: Routes = 1
+    position_stale_seconds: Seconds = 600.0
     # How many deliveries of one site an offer may hold, and how far apart they may be ready.
-    bundle_deliveries_max: int = 1
-    bundle_ready_spread_seconds: float = 900.0
+    bundle_deliveries_max: BundleSize = 1
+    bundle_ready_spread_seconds: Seconds = 900.0
     # How long after its pickup deadline an order nobody took is cancelled.
-    no_driver_cancel_seconds: float = 0.0
+    no_driver_cancel_seconds: Seconds = 0.0
 
     # At the stops
-    geofence_default_radius_m: int = 150
-    accuracy_slack_max_m: float = 100.0
-    door_crossing_radius_m: float = 60.0
-    crossing_leave_factor: float = 1.5
-    wait_free_seconds: float = 300.0
-    pin_attempts_max: int = 5
-    code_attempts_max: int = 10
-    delivery_attempts_max: int = 2
-    incident_decision_seconds: float = 600.0
+    geofence_default_radius_m: GeofenceRadius = 150
+    accuracy_slack_max_m: Metres = 100.0
+    door_crossing_radius_m: Metres = 60.0
+    crossing_leave_factor: Factor = 1.5
+    wait_free_seconds: Seconds = 300.0
+    pin_attempts_max: Attempts = 5
+    code_attempts_max: Attempts = 10
+    delivery_attempts_max: Attempts = 2
+    incident_decision_seconds: Seconds = 600.0
     # Of a delivery's pay, when it is cancelled after the check-in or taken over by a second driver.
-    partial_pay_share: float = 0.5
+    partial_pay_share: Share = 0.5
 
     # Positions
-    speed_mps_max: float = 70.0
-    accuracy_m_max: float = 2000.0
-    driver_silent_seconds: float = 300.0
+    speed_mps_max: Speed = 70.0
+    accuracy_m_max: Metres = 2000.0
+    driver_silent_seconds: Seconds = 300.0
     # From the alert on: then work that is not picked up goes to another driver.
-    driver_gone_seconds: float = 600.0
+    driver_gone_seconds: Seconds = 600.0
 
     # Travel and what the customer sees of it
-    travel_speed_mps: float = 8.3
-    detour_factor: float = 1.3
-    service_site_seconds: float = 600.0
-    service_door_seconds: float = 180.0
-    courier_imminent_seconds: float = 180.0
-    eta_step_seconds: float = 60.0
-    customer_cell_resolution: int = 9
-    customer_exact_within_m: float = 500.0
+    travel_speed_mps: Speed = 8.3
+    detour_factor: Factor = 1.3
+    service_site_seconds: Seconds = 600.0
+    service_door_seconds: Seconds = 180.0
+    courier_imminent_seconds: Seconds = 180.0
+    eta_step_seconds: Seconds = 60.0
+    customer_cell_resolution: CellResolution = 9
+    customer_exact_within_m: Metres = 500.0
 
 
 _DURATION = ("_seconds",)

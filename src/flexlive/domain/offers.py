@@ -53,7 +53,8 @@ OFFER_TRANSITIONS: Final[tuple[OfferRow, ...]] = (
     OfferRow(_S.OPEN, _S.EXPIRED, frozenset({_A.SYSTEM})),
     OfferRow(_S.OPEN, _S.WITHDRAWN, _STOPPERS),
     OfferRow(_S.ACCEPTED, _S.FORFEITED, frozenset({_A.DRIVER, _A.SYSTEM, _A.OPS})),
-    OfferRow(_S.ACCEPTED, _S.COMPLETED, frozenset({_A.DRIVER, _A.SYSTEM, _A.OPS})),
+    # Also by whoever cancels the last order of it.
+    OfferRow(_S.ACCEPTED, _S.COMPLETED, _STOPPERS | {_A.DRIVER}),
 )
 OFFER_TERMINAL: Final = frozenset({_S.EXPIRED, _S.WITHDRAWN, _S.FORFEITED, _S.COMPLETED})
 
@@ -81,6 +82,7 @@ class OfferState:
     weight_grams: int = 0
     must_be_upright: bool = False
     terms_since_version: int = 1
+    pilots: frozenset[UUID] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ class PackageState:
     barcode: str
     custody: PackageCustody
     scanned: bool
+    rescanned: bool = False
 
 
 @dataclass(frozen=True, slots=True)

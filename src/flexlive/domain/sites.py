@@ -7,15 +7,19 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from functools import lru_cache
-from typing import Final
+from typing import Annotated, Final
 from zoneinfo import ZoneInfo
 
 import msgspec
+from msgspec import Meta
 
 from flexlive.domain.errors import ErrorCode, FlexliveError
 from flexlive.domain.geography import Point, distance_m
 
 OPENING_LOOKAHEAD_DAYS_MAX: Final = 14
+INTERVALS_MAX: Final = 12
+"""Of one day."""
+HOLIDAYS_MAX: Final = 366
 _DAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
@@ -41,31 +45,37 @@ def at_fence(centre: Point, radius_m: float, point: Point, accuracy_m: float, sl
     return AtFence(distance <= radius_m + slack, distance)
 
 
+WallTime = Annotated[time, Meta(tz=False)]
+
+
 class Interval(msgspec.Struct, frozen=True):
     """Local wall-clock times. closes ≤ opens runs into the next day; equal times are a whole day."""
 
-    opens: time
-    closes: time
+    opens: WallTime
+    closes: WallTime
+
+
+Intervals = Annotated[tuple[Interval, ...], Meta(max_length=INTERVALS_MAX)]
 
 
 class Holiday(msgspec.Struct, frozen=True):
     """Replaces the weekly intervals of one local date; none means closed."""
 
     day: date
-    intervals: tuple[Interval, ...] = ()
+    intervals: Intervals = ()
 
 
 class Hours(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Opening hours as stored: per weekday, in the market's local time; a day that is not named is closed."""
 
-    monday: tuple[Interval, ...] = ()
-    tuesday: tuple[Interval, ...] = ()
-    wednesday: tuple[Interval, ...] = ()
-    thursday: tuple[Interval, ...] = ()
-    friday: tuple[Interval, ...] = ()
-    saturday: tuple[Interval, ...] = ()
-    sunday: tuple[Interval, ...] = ()
-    holidays: tuple[Holiday, ...] = ()
+    monday: Intervals = ()
+    tuesday: Intervals = ()
+    wednesday: Intervals = ()
+    thursday: Intervals = ()
+    friday: Intervals = ()
+    saturday: Intervals = ()
+    sunday: Intervals = ()
+    holidays: Annotated[tuple[Holiday, ...], Meta(max_length=HOLIDAYS_MAX)] = ()
 
 
 def daily(opens: time, closes: time) -> Hours:

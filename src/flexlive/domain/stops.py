@@ -86,13 +86,15 @@ class StopPlan:
 
 @dataclass(frozen=True, slots=True)
 class StopState:
-    """What the step functions read of a stored stop."""
+    """What the step functions read of a stored stop. delivery_ids: those that are still this stop's business – on
+    this route now, or at a hand-over waiting to be taken over. store_id: of a counter, or of a return to one."""
 
     stop_id: UUID
     sequence: int
     kind: StopKind
     status: StopStatus
     delivery_ids: tuple[UUID, ...]
+    store_id: UUID | None = None
 
 
 def plan_stops(

@@ -30,7 +30,10 @@ class Troubles:
 
 @dataclass(slots=True)
 class OrderStory:
-    """One order seen from outside the server. Times: Unix seconds; intended_at is when it should have been sent."""
+    """One order seen from outside the server. Times: Unix seconds; intended_at is when it should have been sent.
+
+    readiness, cancelled: what the shop has been told is recorded.
+    """
 
     plan: OrderPlan
     intended_at: float
@@ -41,7 +44,10 @@ class OrderStory:
     accepted_at: float | None = None
     picked_up_at: float | None = None
     delivered_at: float | None = None
+    readiness: str | None = None
+    cancelled: bool = False
     page: TrackHistory | None = None
+    page_connected: bool = False
 
     @property
     def external_delivery_id(self) -> str:

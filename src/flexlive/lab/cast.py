@@ -12,6 +12,8 @@ from flexlive.lab.world import World
 from flexlive.protocol import ops
 
 OFFER_TYPE = "retail_delivery"
+# Outages follow each other closely: a command may have to outlive several.
+CHAOS_PATIENCE = {"answer_seconds_max": 120.0, "settle_seconds_max": 60.0}
 
 
 async def cast_drivers(client: OpsClient, scenario: Scenario) -> list[FleetDriver]:
@@ -21,7 +23,10 @@ async def cast_drivers(client: OpsClient, scenario: Scenario) -> list[FleetDrive
         by_market[plan.market_id].append(plan)
     drivers: list[FleetDriver] = []
     for market_id, plans in by_market.items():
-        new = [ops.NewDriver(first_name=plan.first_name, offer_types=(OFFER_TYPE,)) for plan in plans]
+        new = [
+            ops.NewDriver(first_name=plan.first_name, offer_types=(OFFER_TYPE,) if plan.enrolled else ())
+            for plan in plans
+        ]
         for plan, account in zip(plans, await client.provision(market_id, new), strict=True):
             drivers.append(
                 FleetDriver(
@@ -32,6 +37,7 @@ async def cast_drivers(client: OpsClient, scenario: Scenario) -> list[FleetDrive
                     start=plan.start,
                     on_seconds=plan.on_seconds,
                     off_seconds=plan.off_seconds,
+                    enrolled=plan.enrolled,
                 )
             )
     return drivers
@@ -51,4 +57,6 @@ def manifest_of(
         drivers=tuple(drivers),
         sites=tuple(FleetSite(market_id=s.market_id, site_id=s.site_id, place=s.place) for s in world.sites),
         handoff_codes={store.store_id: store.handoff_code for store in world.stores},
+        mishaps={o.external_delivery_id: o.mishap for o in scenario.orders if o.mishap is not None},
+        **(CHAOS_PATIENCE if options.chaos else {}),
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from flexlive.domain.deliveries import TERMINAL
+from flexlive.lab.acknowledged import shops_misled
 from flexlive.lab.book import Book, OrderStory
 from flexlive.lab.fleet_messages import Finished
 from flexlive.storage.audit import DeliveryStanding, Finding
@@ -15,11 +16,15 @@ from flexlive.storage.audit import DeliveryStanding, Finding
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """The database at the end. wins: offer → driver, for the drivers of this run only."""
+    """The database at the end. wins: offer → driver, for the drivers of this run only.
+
+    lost_answers: what phones were answered and is not stored like that.
+    """
 
     standings: Sequence[DeliveryStanding]
     wins: Mapping[UUID, UUID]
     findings: Sequence[Finding]
+    lost_answers: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +74,9 @@ def delivered_apart(finished: Finished, committed: Committed, book: Book) -> lis
     ]
 
 
-def lost_orders(committed: Committed, book: Book) -> list[str]:
-    """Every order answered with 201 is there."""
-    stored = {s.external_delivery_id for s in committed.standings}
-    return [
-        f"order {o.external_delivery_id} was created, but is not stored"
-        for o in book.created
-        if o.external_delivery_id not in stored
-    ]
+def misled_shops(committed: Committed, book: Book) -> list[str]:
+    """What shops were told is recorded, is."""
+    return shops_misled(book.created, {s.external_delivery_id: s for s in committed.standings})
 
 
 def page_findings(committed: Committed, book: Book) -> list[str]:
@@ -87,6 +87,10 @@ def page_findings(committed: Committed, book: Book) -> list[str]:
             broken.append(f"tracking page of {order.external_delivery_id} never opened")
             continue
         broken += order.page.violations
+        if order.page.cut:
+            if not standing.link_revoked:
+                broken.append(f"tracking page of {order.page.name} was ended at {order.page.status}")
+            continue
         if order.page.status != standing.status and not order.page.missing(standing.track_seq):
             broken.append(f"tracking page of {order.page.name} shows {order.page.status}, stored is {standing.status}")
     return broken
@@ -96,8 +100,19 @@ def tracking_holes(committed: Committed, book: Book) -> int:
     """Tracking facts that are committed and that the page neither got nor was told in a state."""
     holes = 0
     for standing, order in _ours(committed, book):
+        # A revoked link tells nothing more, and must not.
+        if order.page is not None and order.page.cut and standing.link_revoked:
+            continue
         holes += standing.track_seq if order.page is None else order.page.holes + order.page.missing(standing.track_seq)
     return holes
+
+
+def outcomes(committed: Committed, book: Book) -> dict[str, int]:
+    """How many orders ended, or stand, where; with the reason where there is one: `cancelled: no_driver_found`."""
+    counted = Counter(
+        s.status if s.reason_code is None else f"{s.status}: {s.reason_code}" for s, _ in _ours(committed, book)
+    )
+    return dict(counted.most_common())
 
 
 def open_orders(committed: Committed, book: Book) -> list[OpenOrder]:

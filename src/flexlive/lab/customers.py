@@ -55,7 +55,7 @@ class Customers:
         while not page.ended:
             try:
                 before = page.facts
-                await self._read(url, page)
+                await self._read(url, order, page)
                 failures = 0 if page.facts > before else failures + 1
             except httpx.TransportError:
                 failures += 1
@@ -63,15 +63,19 @@ class Customers:
                 self._book.troubles.add(f"tracking of {page.name}: {error}")
                 failures += 1
             except httpx.HTTPStatusError as error:
-                self._book.troubles.add(f"tracking of {page.name}: HTTP {error.response.status_code}")
+                # 503 is what a server says whose database is away: come again.
+                if error.response.status_code != HTTPStatus.SERVICE_UNAVAILABLE:
+                    self._book.troubles.add(f"tracking of {page.name}: HTTP {error.response.status_code}")
                 if error.response.status_code == HTTPStatus.NOT_FOUND:
                     return
                 failures += 1
+            finally:
+                order.page_connected = False
             if not page.ended:
                 self.reconnects += 1
                 await asyncio.sleep(full_jitter(failures, BACKOFF, self._random.random))
 
-    async def _read(self, url: str, page: TrackHistory) -> None:
+    async def _read(self, url: str, order: OrderStory, page: TrackHistory) -> None:
         headers = {"Accept": "text/event-stream"}
         if page.last_event_id is not None:
             headers["Last-Event-ID"] = page.last_event_id
@@ -82,5 +86,6 @@ class Customers:
                 event = parser.line(line)
                 if event is not None:
                     page.received(event)
+                    order.page_connected = True
                     if page.ended:
                         return

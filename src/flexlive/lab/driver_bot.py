@@ -11,17 +11,20 @@ from random import Random
 from uuid import UUID
 
 from flexlive.client.driver_client import DriverClient
+from flexlive.client.options import ClientOptions
 from flexlive.domain.geography import distance_m
 from flexlive.lab.bot_clock import BotClock
 from flexlive.lab.driver_history import DriverHistory
-from flexlive.lab.fleet_messages import FleetDriver, FleetSite, Manifest
+from flexlive.lab.fleet_messages import FleetDriver, FleetSite, Manifest, PhoneState
 from flexlive.lab.fleet_report import FleetReport
 from flexlive.lab.geo import Place, near
+from flexlive.lab.invitations import Invitations
 from flexlive.lab.motion import Motion
 from flexlive.lab.offer_work import OfferWork
 from flexlive.lab.phone import Phone
 from flexlive.lab.route_work import RouteWork
-from flexlive.protocol.driver import OfferOpen, Point
+from flexlive.lab.scenario import Mishap
+from flexlive.protocol.driver import Notice, OfferOpen, Point, Snapshot
 
 ROAM_METRES_MIN = 300.0
 ROAM_METRES_MAX = 2500.0
@@ -33,12 +36,14 @@ class DriverBot:
     """Everything one driver needs to play its part; `run` returns when its shift is over or the play ends.
 
     pins: what customers will say at the door, by external_delivery_id (shared by the fleet, filled from outside).
+    mishaps: what is still to go wrong, by external_delivery_id (shared by the fleet; each happens once).
     """
 
     driver: FleetDriver
     manifest: Manifest
     sites: tuple[FleetSite, ...]
     pins: dict[str, str]
+    mishaps: dict[str, Mishap]
     report: FleetReport
     clock: BotClock
     random: Random
@@ -49,6 +54,7 @@ class DriverBot:
     _left: asyncio.Event = field(default_factory=asyncio.Event)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
     _offers: OfferWork = field(init=False)
+    _invitations: Invitations = field(init=False)
     _standing_since: float = 0.0
     _online: bool = False
 
@@ -57,11 +63,13 @@ class DriverBot:
         self.history = DriverHistory(f"driver {self.driver.first_name} {self.driver.driver_id}")
         self.report.histories.append(self.history)
         self._offers = OfferWork(self)
+        self._invitations = Invitations(self)
         phone = Phone(self.history, self.report, opened=self._opened, offered=self._offered)
         self.client = DriverClient(
             self.manifest.url,
             self.driver.access_token,
-            f"lab-{self.driver.driver_id}",
+            self.device_id,
+            options=ClientOptions(command_timeout_seconds=self.manifest.answer_seconds_max),
             observer=phone,
             draw=self.random.random,
         )
@@ -80,6 +88,26 @@ class DriverBot:
         finally:
             self._set_online(False)
             self.history.finish()
+
+    @property
+    def device_id(self) -> str:
+        return f"lab-{self.driver.driver_id}"
+
+    def looked_at(self) -> PhoneState:
+        """What the phone holds now, for a comparison with the database."""
+        state = self.client.state
+        return PhoneState(
+            market_id=self.driver.market_id,
+            driver_id=self.driver.driver_id,
+            device_id=self.device_id,
+            on_duty=self._online,
+            connected=self.client.connected,
+            unanswered_since=self.history.unanswered_since,
+            place=self.place(),
+            routes={route_id: route.version for route_id, route in state.routes.items()},
+            offers=tuple(state.offers),
+            answers=self.history.take_answers(),
+        )
 
     def sign_off(self) -> None:
         """Ends the shift as soon as the driver has nothing on board."""
@@ -113,8 +141,10 @@ class DriverBot:
 
     async def _sign_out(self) -> None:
         """Offline if nothing is on board; then waits for answers still on their way."""
+        # A shift may end in the middle of an outage; when the play ends, faults have.
+        seconds = SIGN_OUT_SECONDS_MAX if self._left.is_set() else self.manifest.settle_seconds_max
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(SIGN_OUT_SECONDS_MAX):
+            async with asyncio.timeout(seconds):
                 if not self.client.state.routes:
                     await self.client.go_offline()
                 await self.client.all_answered()
@@ -160,6 +190,11 @@ class DriverBot:
         self.motion = Motion(start, to, now, seconds)
         return seconds
 
+    def stand(self) -> None:
+        """Stops where the car is now."""
+        now = self.clock.now()
+        self.motion = Motion.standing(self.motion.place(now), now)
+
     def fix(self) -> Point:
         """Where the phone believes it is."""
         place = self.place()
@@ -181,8 +216,10 @@ class DriverBot:
             await self._locate()
 
     async def _listen(self) -> None:
-        async for _ in self.client:
+        async for message in self.client:
             self._news.set()
+            if isinstance(message, Notice | Snapshot):
+                await self._invitations.consider(message)
 
     def _offered(self, offer: OfferOpen) -> None:
         now, unix = self.clock.now(), self.clock.unix()

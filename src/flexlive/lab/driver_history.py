@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections import OrderedDict
 from collections.abc import Hashable
 from typing import TypeVar
@@ -61,6 +62,18 @@ class DriverHistory:
         self._deliveries: OrderedDict[UUID, int] = OrderedDict()
         self._commands: OrderedDict[str, Command] = OrderedDict()
         self._answers: OrderedDict[str, bytes] = OrderedDict()
+        self._unanswered: OrderedDict[str, float] = OrderedDict()
+        self._new_answers: dict[str, str] = {}
+
+    @property
+    def unanswered_since(self) -> float | None:
+        """Unix seconds of the oldest command that has no answer yet."""
+        return next(iter(self._unanswered.values()), None)
+
+    def take_answers(self) -> dict[str, str]:
+        """By cmd, SHA-256 (hex) of each decided answer since the last call."""
+        answers, self._new_answers = self._new_answers, {}
+        return answers
 
     def sent(self, command: Command) -> None:
         """A command as it leaves, retries included."""
@@ -68,6 +81,8 @@ class DriverHistory:
         if known is not None and known != command:
             self._broken(f"cmd {command.cmd} was used for two different commands")
         _remember(self._commands, command.cmd, command)
+        if command.cmd not in self._answers:
+            self._unanswered.setdefault(command.cmd, time.time())
 
     def received(self, message: ServerMessage, raw: bytes) -> None:
         """A frame as it arrives; raw: its bytes, compared when a result comes twice."""
@@ -170,6 +185,7 @@ class DriverHistory:
         if command is None:
             self._broken(f"result for a command never sent: {result.cmd}")
             return
+        self._unanswered.pop(result.cmd, None)
         if result.code == "rate_limited":
             return
         digest = hashlib.sha256(raw).digest()
@@ -177,6 +193,7 @@ class DriverHistory:
         if earlier is not None and earlier != digest:
             self._broken(f"command {result.cmd} got a second, different answer: {result.code}")
         _remember(self._answers, result.cmd, digest)
+        self._new_answers[result.cmd] = digest.hex()
         if result.code == "won" and hasattr(command, "offer_id"):
             offer_id: UUID = getattr(command, "offer_id")  # noqa: B009 - only accepts can win
             self._won.setdefault(offer_id, False)

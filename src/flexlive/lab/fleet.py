@@ -14,13 +14,25 @@ import msgspec
 
 from flexlive.lab.bot_clock import BotClock
 from flexlive.lab.driver_bot import DriverBot
-from flexlive.lab.fleet_messages import LINE_BYTES_MAX, Begin, DemoLine, Finish, FleetLine, Manifest, Online, Pin
+from flexlive.lab.fleet_messages import (
+    LINE_BYTES_MAX,
+    Begin,
+    DemoLine,
+    Finish,
+    FleetLine,
+    Look,
+    Manifest,
+    Online,
+    Phones,
+    Pin,
+)
 from flexlive.lab.fleet_report import FleetReport
 
 TALLY_SECONDS = 0.5
 PULSE_SECONDS = 0.02
 FINISH_SECONDS_MAX = 10.0
 CONNECT_STAGGER_SECONDS = 0.004
+LAST_LOOK = 0
 
 
 class Fleet:
@@ -30,6 +42,7 @@ class Fleet:
         self._manifest, self._report = manifest, report
         self._clock = BotClock(manifest.scale)
         self._pins: dict[str, str] = {}
+        self._mishaps = dict(manifest.mishaps)
         self._finished = asyncio.Event()
         self._bots = [
             DriverBot(
@@ -37,6 +50,7 @@ class Fleet:
                 manifest=manifest,
                 sites=tuple(site for site in manifest.sites if site.market_id == driver.market_id),
                 pins=self._pins,
+                mishaps=self._mishaps,
                 report=report,
                 clock=self._clock,
                 random=Random(f"{manifest.seed} {number}"),
@@ -59,10 +73,14 @@ class Fleet:
             for task in (listening, tallying, pulse, *shifts):
                 task.cancel()
             await asyncio.gather(listening, tallying, pulse, *shifts, return_exceptions=True)
+        self._look(LAST_LOOK)
         self._report.finish()
 
     def finish(self) -> None:
         self._finished.set()
+
+    def _look(self, number: int) -> None:
+        self._report.say(Phones(number, tuple(bot.looked_at() for bot in self._bots)))
 
     async def _shift(self, number: int, bot: DriverBot) -> None:
         # A town does not wake up in one millisecond, and one process cannot shake a thousand hands at once.
@@ -90,6 +108,8 @@ class Fleet:
                     self._clock.begin()
                 case Pin():
                     self._pins[message.external_delivery_id] = message.pincode
+                case Look():
+                    self._look(message.number)
                 case Finish():
                     break
                 case _:

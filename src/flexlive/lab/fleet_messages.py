@@ -8,7 +8,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from flexlive.lab.geo import Place
-from flexlive.lab.scenario import Habits, Travel
+from flexlive.lab.scenario import Habits, Mishap, Travel
 
 LINE_BYTES_MAX = 4 * 1024 * 1024
 
@@ -23,6 +23,7 @@ class FleetDriver(Struct, frozen=True, kw_only=True):
     start: Place
     on_seconds: float
     off_seconds: float | None
+    enrolled: bool = True
 
 
 class FleetSite(Struct, frozen=True, kw_only=True):
@@ -34,7 +35,9 @@ class FleetSite(Struct, frozen=True, kw_only=True):
 class Manifest(Struct, frozen=True, kw_only=True):
     """All a fleet process needs; the file holds tokens and must be readable by its owner only.
 
-    handoff_codes: by store id, what the counter tells the driver at pick-up.
+    handoff_codes: by store id, what the counter tells the driver at pick-up. mishaps: by external_delivery_id, what
+    goes wrong on purpose. answer_seconds_max: how long a phone
+    waits for an answer, settle_seconds_max: to see on its own screen what was answered.
     """
 
     url: str
@@ -46,6 +49,9 @@ class Manifest(Struct, frozen=True, kw_only=True):
     drivers: tuple[FleetDriver, ...]
     sites: tuple[FleetSite, ...]
     handoff_codes: dict[UUID, str]
+    mishaps: dict[str, Mishap]
+    answer_seconds_max: float = 30.0
+    settle_seconds_max: float = 10.0
 
 
 class ToFleet(Struct, frozen=True, tag_field="type"):
@@ -63,11 +69,17 @@ class Pin(ToFleet, frozen=True, tag="pin"):
     pincode: str
 
 
+class Look(ToFleet, frozen=True, tag="look"):
+    """Say `Phones`: what every phone holds now."""
+
+    number: int
+
+
 class Finish(ToFleet, frozen=True, tag="finish"):
     """Go offline, close, say `Finished` and exit. End of the pipe means the same without the report."""
 
 
-DemoLine: TypeAlias = Begin | Pin | Finish
+DemoLine: TypeAlias = Begin | Pin | Look | Finish
 
 
 class FromFleet(Struct, frozen=True, tag_field="type"):
@@ -108,6 +120,30 @@ class Delivered(FromFleet, frozen=True, tag="delivered"):
     at: float
 
 
+class PhoneState(Struct, frozen=True, kw_only=True):
+    """What one phone on duty holds. routes: id → version. unanswered_since: when the oldest command without an answer
+    was given. answers: by cmd, SHA-256 (hex) of each answer since the last look.
+    """
+
+    market_id: str
+    driver_id: UUID
+    device_id: str
+    on_duty: bool
+    connected: bool
+    unanswered_since: float | None
+    place: Place
+    routes: dict[UUID, int]
+    offers: tuple[UUID, ...]
+    answers: dict[str, str]
+
+
+class Phones(FromFleet, frozen=True, tag="phones"):
+    """The answer to `Look`, at the end without one."""
+
+    number: int
+    phones: tuple[PhoneState, ...]
+
+
 class Tally(FromFleet, frozen=True, kw_only=True, tag="tally"):
     """Counters since the start; the sample lists hold only what is new since the last tally (milliseconds).
 
@@ -146,4 +182,4 @@ class Finished(FromFleet, frozen=True, kw_only=True, tag="finished"):
     violation_count: int
 
 
-FleetLine: TypeAlias = Online | FirstOffer | Won | Assigned | PickedUp | Delivered | Tally | Trouble | Finished
+FleetLine: TypeAlias = Online | FirstOffer | Won | Assigned | PickedUp | Delivered | Phones | Tally | Trouble | Finished

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import assert_never
+from uuid import UUID
 
 import msgspec
 
@@ -19,8 +21,11 @@ from flexlive.lab.fleet_messages import (
     Finished,
     FirstOffer,
     FleetLine,
+    Look,
     Manifest,
     Online,
+    Phones,
+    PhoneState,
     PickedUp,
     Pin,
     Tally,
@@ -34,6 +39,15 @@ from flexlive.lab.summary import Samples
 from flexlive.lab.view import View
 
 FINISH_SECONDS_MAX = 30.0
+LOOK_SECONDS_MAX = 10.0
+
+
+@dataclass(slots=True)
+class DeviceAnswers:
+    """What one phone was answered: SHA-256 (hex) by cmd."""
+
+    device_id: str
+    by_cmd: dict[str, str] = field(default_factory=dict[str, str])
 
 
 class FleetProcess:
@@ -45,6 +59,9 @@ class FleetProcess:
         self.finished: Finished | None = None
         self.online = 0
         self.first_offer_seconds: float | None = None
+        self.answers: dict[UUID, DeviceAnswers] = {}
+        self._phones: Phones | None = None
+        self._looks = 0
         self._news = asyncio.Event()
         self._reader = asyncio.create_task(self._read(), name="fleet reader")
 
@@ -79,6 +96,18 @@ class FleetProcess:
     async def pin(self, external_delivery_id: str, pincode: str) -> None:
         """The customer knows it; so will the driver who stands at the door."""
         await self._tell(Pin(external_delivery_id, pincode))
+
+    async def look(self) -> tuple[PhoneState, ...]:
+        """What every phone holds now. Raises DemoError when no answer comes."""
+        self._looks += 1
+        await self._tell(Look(self._looks))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_SECONDS_MAX):
+                while not self._reader.done():
+                    if self._phones is not None and self._phones.number == self._looks:
+                        return self._phones.phones
+                    await self._wait_for_news()
+        raise DemoError(f"the fleet does not say what its phones hold\n{self._child.log_tail()}")
 
     async def finish(self) -> Finished:
         """Sends everybody home and returns the last report. Raises DemoError when none comes."""
@@ -127,6 +156,10 @@ class FleetProcess:
         match line:
             case Online():
                 self.online = line.connected
+            case Phones():
+                self._phones = line
+                for phone in line.phones:
+                    self.answers.setdefault(phone.driver_id, DeviceAnswers(phone.device_id)).by_cmd |= phone.answers
             case Tally():
                 self.samples.add(line)
             case FirstOffer():

@@ -13,8 +13,9 @@ import msgspec
 import stamina
 
 from flexlive.lab.book import Book, OrderStory
-from flexlive.lab.scenario import OrderPlan
+from flexlive.lab.scenario import Mishap, OrderPlan
 from flexlive.protocol.merchant import (
+    CancelDelivery,
     CreateDelivery,
     DeliveryCreated,
     DropoffVerification,
@@ -24,8 +25,10 @@ from flexlive.protocol.merchant import (
 )
 
 REPEATS_ONE_IN = 10
-ATTEMPTS_MAX = 12
-RETRY_SECONDS_MAX = 60.0
+ATTEMPTS_MAX = 60
+RETRY_SECONDS_MAX = 90.0
+# Of the time until it is ready: by then a driver is usually on the way.
+CANCEL_AFTER_SHARE = 0.6
 
 
 class ServerTroubleError(Exception):
@@ -46,6 +49,7 @@ def create_body(plan: OrderPlan, intended_at: float) -> bytes:
             packages=tuple(PackageRequest(weight_grams=800) for _ in range(plan.packages)),
             pickup_ready_at=datetime.fromtimestamp(intended_at + plan.prep_seconds, UTC),
             tip_cents=plan.tip_cents,
+            undeliverable_action=plan.undeliverable_action,
             dropoff_verification=DropoffVerification(photo=plan.photo, pincode=plan.pincode),
         )
     )
@@ -105,14 +109,30 @@ class Merchants:
 
     async def _prepare(self, story: OrderStory) -> None:
         await self._readiness(story, "preparing")
+        if story.plan.mishap is Mishap.MERCHANT_CANCELS:
+            await asyncio.sleep(story.plan.prep_seconds * CANCEL_AFTER_SHARE)
+            await self._cancel(story)
+            if story.cancelled:
+                return
         await asyncio.sleep(max(0.0, story.ready_at - time.time()))
         await self._readiness(story, "ready")
+
+    async def _cancel(self, story: OrderStory) -> None:
+        path = f"/v1/markets/{story.market_id}/deliveries/{story.delivery_id}/cancel"
+        response = await self._post(path, story.plan, msgspec.json.encode(CancelDelivery("customer_cancelled")))
+        story.cancelled = response.status_code == HTTPStatus.OK
+        # 409: it has just left the store.
+        if not story.cancelled and response.status_code != HTTPStatus.CONFLICT:
+            text = f"{response.status_code} {response.text[:200]}"
+            self._book.troubles.add(f"cancelling {story.external_delivery_id}: {text}")
 
     async def _readiness(self, story: OrderStory, readiness: StoreReadiness) -> None:
         path = f"/v1/markets/{story.market_id}/deliveries/{story.delivery_id}/readiness"
         response = await self._post(path, story.plan, msgspec.json.encode(SetReadiness(readiness)))
         # 409: a driver who came at the same moment has already been handed the parcel.
-        if response.status_code not in (HTTPStatus.OK, HTTPStatus.CONFLICT):
+        if response.status_code == HTTPStatus.OK:
+            story.readiness = readiness
+        elif response.status_code != HTTPStatus.CONFLICT:
             self._book.troubles.add(
                 f"{readiness} of {story.external_delivery_id}: {response.status_code} {response.text[:200]}"
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from types import TracebackType
 from typing import Self, TypeVar
 from uuid import UUID
@@ -10,10 +11,25 @@ import httpx
 import msgspec
 
 from flexlive.lab.options import DemoError
-from flexlive.protocol import ops
+from flexlive.protocol import ops, ops_actions, ops_market
 
 T = TypeVar("T")
 REQUEST_TIMEOUT_SECONDS = 30.0
+
+
+class OpsUnreachableError(DemoError):
+    """No answer, or one that says to ask again later."""
+
+
+class OpsRefusedError(DemoError):
+    """The server answered and said no."""
+
+    # What was asked for is no longer so: taken, done, gone.
+    MEANWHILE = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY})
+
+    def __init__(self, text: str, status_code: int) -> None:
+        super().__init__(text)
+        self.status_code = status_code
 
 
 class OpsClient:
@@ -78,12 +94,53 @@ class OpsClient:
         """Another API key of a merchant that exists."""
         return await self._send("POST", f"/v1/ops/merchants/{merchant_id}/keys", None, ops.MerchantCreated)
 
-    async def _send(self, method: str, path: str, body: msgspec.Struct | None, answer: type[T]) -> T:
+    async def alerts(self, market_id: str) -> ops_actions.AlertPage:
+        """The open ones."""
+        return await self._send("GET", f"/v1/ops/markets/{market_id}/alerts", None, ops_actions.AlertPage)
+
+    async def resolve_alert(self, market_id: str, alert_id: UUID, why: ops_actions.Reasoned) -> ops_actions.Action:
+        path = f"/v1/ops/markets/{market_id}/alerts/{alert_id}/resolve"
+        return await self._send("POST", path, why, ops_actions.Action, key=str(alert_id))
+
+    async def resolve_incident(
+        self, market_id: str, delivery_id: UUID, decision: ops_actions.ResolveIncident, key: str
+    ) -> ops_actions.Action:
+        """key: the same decision under the same key is taken once."""
+        path = f"/v1/ops/markets/{market_id}/deliveries/{delivery_id}/resolve"
+        return await self._send("POST", path, decision, ops_actions.Action, key=key)
+
+    async def transfer(
+        self, market_id: str, delivery_id: UUID, transfer: ops_actions.Transfer, key: str
+    ) -> ops_actions.Action:
+        path = f"/v1/ops/markets/{market_id}/deliveries/{delivery_id}/transfer"
+        return await self._send("POST", path, transfer, ops_actions.Action, key=key)
+
+    async def create_pilot(self, market_id: str, pilot: ops_market.CreatePilot) -> ops_market.Pilot:
+        return await self._send("POST", f"/v1/ops/markets/{market_id}/pilots", pilot, ops_market.Pilot)
+
+    async def send_notice(self, market_id: str, notice: ops_market.CreateNotice) -> ops_market.Notice:
+        return await self._send("POST", f"/v1/ops/markets/{market_id}/notices", notice, ops_market.Notice)
+
+    async def funnel(self, market_id: str, notice_id: UUID) -> ops_market.Funnel:
+        path = f"/v1/ops/markets/{market_id}/notices/{notice_id}/funnel"
+        return await self._send("GET", path, None, ops_market.Funnel)
+
+    async def pilot_report(self, market_id: str, pilot_id: UUID) -> ops_market.PilotReport:
+        path = f"/v1/ops/markets/{market_id}/pilots/{pilot_id}/report"
+        return await self._send("GET", path, None, ops_market.PilotReport)
+
+    async def _send(
+        self, method: str, path: str, body: msgspec.Struct | None, answer: type[T], key: str | None = None
+    ) -> T:
         content = b"" if body is None else msgspec.json.encode(body)
+        headers = {} if key is None else {"Idempotency-Key": key}
         try:
-            response = await self._http.request(method, path, content=content)
+            response = await self._http.request(method, path, content=content, headers=headers)
         except httpx.HTTPError as error:
-            raise DemoError(f"{method} {path}: {type(error).__name__}: {error}") from error
+            raise OpsUnreachableError(f"{method} {path}: {type(error).__name__}: {error}") from error
+        text = f"{method} {path}: HTTP {response.status_code} {response.text[:500]}"
+        if response.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
+            raise OpsUnreachableError(text)
         if not response.is_success:
-            raise DemoError(f"{method} {path}: HTTP {response.status_code} {response.text[:500]}")
+            raise OpsRefusedError(text, response.status_code)
         return msgspec.json.decode(response.content, type=answer)

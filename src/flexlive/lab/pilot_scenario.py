@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 from random import Random
+from typing import Any
+
+from msgspec import structs
 
 from flexlive.lab.doors import draw_door, zip_areas
 from flexlive.lab.geo import near
 from flexlive.lab.people import FIRST_NAMES
-from flexlive.lab.scenario import DriverPlan, Habits, OrderPlan, Scenario, Travel
+from flexlive.lab.scenario import DriverPlan, Habits, Mishap, OrderPlan, Scenario, Travel
 from flexlive.lab.world import World, WorldSite
 
 DOOR_METRES_MAX = 9000.0
@@ -18,6 +22,8 @@ PREP_SECONDS_MAX = 720.0
 PHOTO_SHARE = 0.3
 PIN_SHARE = 0.4
 TIP_CENTS_MAX = 800
+# So many drivers come without an enrolment; coprime to the number of malls, so that each mall has some.
+UNENROLLED_ONE_IN = 5
 
 TRAVEL = Travel(
     metres_per_second=9.0,
@@ -30,11 +36,20 @@ TRAVEL = Travel(
 
 
 def pilot_scenario(
-    world: World, *, drivers: int, orders: int, seconds: float, scale: float, seed: int, run: str
+    world: World,
+    *,
+    drivers: int,
+    orders: int,
+    seconds: float,
+    scale: float,
+    seed: int,
+    run: str,
+    mishap_share: float = 0.0,
 ) -> Scenario:
     """The same arguments give the same play. run: goes into order numbers, so that two runs never meet.
 
-    seconds: wall length of ordering. Raises ValueError when a site has no homes around it.
+    seconds: wall length of ordering. mishap_share: of the orders, see `with_mishaps`. Raises ValueError when a site
+    has no homes around it.
     """
     random = Random(f"{seed} pilot")
     sites = sorted(world.sites, key=lambda site: site.market_id)
@@ -44,16 +59,43 @@ def pilot_scenario(
         order_seconds=seconds,
         travel=TRAVEL,
         habits=Habits(eager=False),
-        drivers=tuple(_driver(sites[number % len(sites)], random) for number in range(drivers)),
-        orders=_orders(world, sites, orders, seconds, scale, random, f"{run}-{seed}"),
+        drivers=tuple(
+            _driver(sites[number % len(sites)], random, enrolled=number % UNENROLLED_ONE_IN != UNENROLLED_ONE_IN - 1)
+            for number in range(drivers)
+        ),
+        pilot=True,
+        orders=with_mishaps(_orders(world, sites, orders, seconds, scale, random, f"{run}-{seed}"), mishap_share, seed),
     )
 
 
-def _driver(site: WorldSite, random: Random) -> DriverPlan:
+def with_mishaps(orders: tuple[OrderPlan, ...], share: float, seed: int) -> tuple[OrderPlan, ...]:
+    """So many of the orders go wrong, each kind in turn; never the first, which newcomers watch."""
+    random = Random(f"{seed} mishaps")
+    count = min(round(share * len(orders)), max(0, len(orders) - 1))
+    kinds = list(Mishap)
+    random.shuffle(kinds)
+    spoilt = dict(zip(sorted(random.sample(range(1, len(orders)), count)), cycle(kinds), strict=False))
+    return tuple(_spoilt(order, spoilt.get(number)) for number, order in enumerate(orders))
+
+
+def _spoilt(order: OrderPlan, mishap: Mishap | None) -> OrderPlan:
+    changes: dict[str, Any] = {"mishap": mishap}
+    match mishap:
+        case Mishap.PARTIAL_PICKUP:
+            changes["packages"] = max(2, order.packages)
+        case Mishap.LEFT_AT_DOOR:
+            changes["undeliverable_action"] = "leave_at_door"
+        case _:
+            pass
+    return structs.replace(order, **changes)
+
+
+def _driver(site: WorldSite, random: Random, *, enrolled: bool) -> DriverPlan:
     return DriverPlan(
         market_id=site.market_id,
         first_name=random.choice(FIRST_NAMES),
         start=near(site.place, DRIVER_METRES_MAX, random),
+        enrolled=enrolled,
     )
 
 

@@ -41,6 +41,7 @@ async def pilot_world(client: OpsClient) -> World:
                 WorldStore(
                     market_id=market.market_id,
                     site_id=store.site_id,
+                    merchant_id=store.merchant_id,
                     store_id=store.store_id,
                     external_store_id=store.external_store_id,
                     name=store.name,

@@ -6,18 +6,16 @@ import asyncio
 import secrets
 import time
 from contextlib import AsyncExitStack
-from random import Random
 
 import msgspec
 
-from flexlive.lab.book import Book, OrderStory
+from flexlive.lab.book import Book
 from flexlive.lab.cast import cast_drivers, manifest_of
-from flexlive.lab.cross_check import Committed
-from flexlive.lab.customers import Customers
 from flexlive.lab.fleet_process import FleetProcess
-from flexlive.lab.merchants import Merchants, create_body
+from flexlive.lab.merchants import create_body
 from flexlive.lab.ops_client import OpsClient
 from flexlive.lab.options import DemoOptions
+from flexlive.lab.perform import Performance
 from flexlive.lab.pilot_scenario import pilot_scenario
 from flexlive.lab.pilot_world import pilot_world, seed_pilot_malls
 from flexlive.lab.processes import beside
@@ -27,15 +25,10 @@ from flexlive.lab.real_day_world import build_world
 from flexlive.lab.scenario import Scenario
 from flexlive.lab.server_process import wait_ready
 from flexlive.lab.stage import Stage, open_stage
-from flexlive.lab.summary import RunFacts, Summary, summarise
 from flexlive.lab.summary_table import print_summary
 from flexlive.lab.together import together
 from flexlive.lab.view import View
-from flexlive.lab.waiting import committed_state, drain
 from flexlive.lab.world import World
-from flexlive.storage.maintenance import refresh_statistics
-
-SHOW_SECONDS = 0.25
 
 
 async def play(options: DemoOptions, view: View) -> bool:
@@ -44,7 +37,7 @@ async def play(options: DemoOptions, view: View) -> bool:
     recorded = load_recorded(options)
     async with open_stage(options, view) as stage:
         world, scenario = await _furnish(options, recorded, stage, view)
-        summary = await beside(stage.server, _perform(options, stage, world, scenario, view))
+        summary = await beside(stage.server, Performance(options, stage, world, scenario, view).run())
         print_summary(view.console, summary)
         if options.json_path is not None:
             options.json_path.write_bytes(msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n")
@@ -89,74 +82,9 @@ async def _furnish(
             scale=options.speed,
             seed=options.seed,
             run=run,
+            mishap_share=options.mishap_share,
         )
         return world, scenario
-
-
-async def _perform(options: DemoOptions, stage: Stage, world: World, scenario: Scenario, view: View) -> Summary:
-    """Drivers on, orders placed, everything drained, everybody home, judged."""
-    book, begun_at = Book(), time.monotonic()
-    async with AsyncExitStack() as stack:
-        async with OpsClient(stage.base_url, stage.ops_token) as client:
-            drivers = await cast_drivers(client, scenario)
-        await refresh_statistics(stage.pool)
-        view.step(f"{len(drivers)} drivers signed up; bringing their phones online")
-        manifest = manifest_of(options, stage.base_url, world, scenario, drivers)
-        fleet = await FleetProcess.start(manifest, stage.directory, book, view)
-        stack.push_async_callback(fleet.stop)
-        customers = Customers(stage.base_url, book, Random(options.seed))
-        stack.push_async_callback(customers.aclose)
-        pins: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
-
-        def placed(order: OrderStory, pincode: str | None) -> None:
-            if not any(o.tracking_url for o in book.orders.values() if o is not order):
-                view.step(f"first order; its tracking page: {order.tracking_url}")
-            customers.follow(order)
-            if pincode is not None:
-                pins.put_nowait((order.external_delivery_id, pincode))
-
-        merchants = Merchants(stage.base_url, {s.external_store_id: s.api_key for s in world.stores}, book, placed)
-        stack.push_async_callback(merchants.aclose)
-        stack.push_async_callback(_cancel, asyncio.create_task(_tell_pins(fleet, pins)))
-        await fleet.wait_online(sum(d.on_seconds <= 0 for d in scenario.drivers), options.start_seconds_max)
-        view.step(f"{fleet.online} drivers online; ordering begins")
-        await fleet.begin()
-        begin_at = time.time()
-        stack.push_async_callback(_cancel, asyncio.create_task(_show(view, begin_at, scenario, book, fleet)))
-        stack.callback(view.panel_ends)
-        view.panel_begins()
-        await merchants.run(scenario.orders, begin_at)
-        await drain(stage, book, fleet, world.markets, options.drain_seconds_max)
-        finished = await fleet.finish()
-        driver_ids = {driver.driver_id for driver in drivers}
-        committed: Committed = await committed_state(stage, book, world.markets, driver_ids)
-        run = RunFacts(
-            scenario=scenario.name,
-            drivers=len(drivers),
-            seed=options.seed,
-            speed=options.speed,
-            wall_seconds=time.monotonic() - begun_at,
-            first_offer_seconds=fleet.first_offer_seconds,
-            page_reconnects=customers.reconnects,
-        )
-        return summarise(run, book, fleet.samples, finished, committed)
-
-
-async def _show(view: View, begin_at: float, scenario: Scenario, book: Book, fleet: FleetProcess) -> None:
-    while True:
-        ordering = time.time() < begin_at + scenario.order_seconds
-        view.show("ordering" if ordering else "draining", book, fleet.samples)
-        await asyncio.sleep(SHOW_SECONDS)
-
-
-async def _tell_pins(fleet: FleetProcess, pins: asyncio.Queue[tuple[str, str]]) -> None:
-    while True:
-        await fleet.pin(*await pins.get())
-
-
-async def _cancel(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
 
 
 async def _serve_on(options: DemoOptions, stage: Stage, world: World, scenario: Scenario, view: View) -> None:

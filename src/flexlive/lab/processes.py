@@ -13,7 +13,7 @@ import sys
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from flexlive.lab.options import DemoError
 
@@ -83,6 +83,11 @@ class Child:
         if not self.running:
             raise ChildDiedError(f"{self.options.name} ended with code {self.process.returncode}\n{self.log_tail()}")
 
+    async def died(self) -> None:
+        """Waits for its end. Raises ChildDiedError then."""
+        await self.process.wait()
+        self.require_running()
+
     def log_tail(self) -> str:
         """The end of what it wrote to its log."""
         try:
@@ -115,14 +120,22 @@ class Child:
             os.killpg(self.process.pid, number)
 
 
-async def beside(child: Child, work: Coroutine[Any, Any, T]) -> T:
-    """The work's result, unless the child it depends on ends before: then ChildDiedError, at once."""
+class Mortal(Protocol):
+    """Something work depends on."""
+
+    async def died(self) -> None:
+        """Waits until it has ended although it should not have. Raises ChildDiedError then."""
+        ...
+
+
+async def beside(needed: Mortal, work: Coroutine[Any, Any, T]) -> T:
+    """The work's result, unless what it needs ends before: then ChildDiedError, at once."""
     working = asyncio.create_task(work)
-    ended = asyncio.create_task(child.process.wait())
+    ended = asyncio.create_task(needed.died())
     try:
         await asyncio.wait({working, ended}, return_when=asyncio.FIRST_COMPLETED)
         if not working.done():
-            child.require_running()
+            await ended
         return await working
     finally:
         working.cancel()

@@ -97,6 +97,7 @@ async def _shop(
         WorldStore(
             market_id=market_id,
             site_id=site.site_id,
+            merchant_id=merchant.merchant_id,
             store_id=store.store_id,
             external_store_id=store.external_store_id,
             name=name,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from enum import StrEnum
 
 from msgspec import Struct
 
 from flexlive.lab.doors import Door
 from flexlive.lab.geo import Place
-from flexlive.protocol.merchant import ServiceLevelName
+from flexlive.protocol.merchant import ServiceLevelName, UndeliverableAction
 
 
 class Travel(Struct, frozen=True, kw_only=True):
@@ -48,13 +49,29 @@ class Habits(Struct, frozen=True, kw_only=True):
 
 
 class DriverPlan(Struct, frozen=True, kw_only=True):
-    """on_seconds, off_seconds: wall seconds after the start of ordering; 0 or less means from the beginning."""
+    """on_seconds, off_seconds: wall seconds after the start of ordering; 0 or less means from the beginning.
+
+    enrolled: from the beginning; others wait for a notice that invites them, and may opt in.
+    """
 
     market_id: str
     first_name: str
     start: Place
     on_seconds: float = 0.0
     off_seconds: float | None = None
+    enrolled: bool = True
+
+
+class Mishap(StrEnum):
+    """What goes wrong with an order on purpose; each ends in another way."""
+
+    PARTIAL_PICKUP = "partial_pickup"
+    CUSTOMER_UNAVAILABLE = "customer_unavailable"
+    CUSTOMER_REFUSED = "customer_refused"
+    LEFT_AT_DOOR = "left_at_door"
+    FORFEIT = "forfeit"
+    MERCHANT_CANCELS = "merchant_cancels"
+    BREAKDOWN = "breakdown"
 
 
 class OrderPlan(Struct, frozen=True, kw_only=True):
@@ -71,10 +88,15 @@ class OrderPlan(Struct, frozen=True, kw_only=True):
     tip_cents: int = 0
     pincode: bool = False
     photo: bool = False
+    undeliverable_action: UndeliverableAction = "return_to_pickup"
+    mishap: Mishap | None = None
 
 
 class Scenario(Struct, frozen=True, kw_only=True):
-    """A whole play. order_seconds: wall length of the ordering phase; scale: policy seconds per wall second."""
+    """A whole play. order_seconds: wall length of the ordering phase; scale: policy seconds per wall second.
+
+    pilot: one retailer's offers are a pilot, with a notice and a report.
+    """
 
     name: str
     scale: float
@@ -83,3 +105,4 @@ class Scenario(Struct, frozen=True, kw_only=True):
     habits: Habits
     drivers: tuple[DriverPlan, ...]
     orders: tuple[OrderPlan, ...]
+    pilot: bool = False

@@ -14,8 +14,8 @@ import uuid_utils.compat
 
 from flexlive.domain.ids import DEPLOYMENT, TokenKind, format_token, token_sha256
 from flexlive.lab.options import DemoError, DemoOptions
-from flexlive.lab.processes import Child, free_port, port_is_free
-from flexlive.lab.server_process import HOST, start_server
+from flexlive.lab.processes import free_port, port_is_free
+from flexlive.lab.server_process import HOST, ServerProcess
 from flexlive.lab.view import View
 from flexlive.storage import migrations
 from flexlive.storage import tokens as token_rows
@@ -27,12 +27,16 @@ OPS_TOKEN_HOURS = 24
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """directory: private to this run, gone afterwards. pool: the lab's own, for the audit."""
+    """directory: private to this run, gone afterwards. pool: the lab's own, for the audit.
+
+    postgres: the embedded one, None when a database was given.
+    """
 
     directory: Path
     dsn: str
     base_url: str
-    server: Child
+    server: ServerProcess
+    postgres: EmbeddedPostgres | None
     pool: Pool
     ops_token: str = field(repr=False)
 
@@ -42,18 +46,28 @@ async def open_stage(options: DemoOptions, view: View) -> AsyncGenerator[Stage]:
     """Everything but the players. Raises DemoError, DatabaseSetupError."""
     async with AsyncExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="flexlive-demo-")))
-        dsn = options.database_url or await _embedded(stack, view)
+        postgres = await _embedded(stack, view) if options.database_url is None else None
+        dsn = postgres.dsn if postgres is not None else str(options.database_url)
         applied = await migrations.migrate(dsn)
         view.step(f"schema ready ({len(applied)} migrations applied)" if applied else "schema is current")
         port = choose_port(options.port)
-        server = await start_server(dsn, port, options.speed, directory / "server.log")
+        server = ServerProcess(dsn, port, options.speed, directory / "server.log")
         stack.push_async_callback(server.stop)
-        base_url = f"http://{HOST}:{port}"
+        await server.start()
+        base_url = server.url
         view.step(f"server starting at {base_url}: API description {base_url}/schema")
-        pool = await open_pool(dsn, PoolOptions(min_size=1, max_size=2))
+        pool = await open_pool(dsn, PoolOptions(min_size=0, max_size=2))
         stack.push_async_callback(close_pool, pool)
         token = await _ops_token(pool)
-        yield Stage(directory=directory, dsn=dsn, base_url=base_url, server=server, pool=pool, ops_token=token)
+        yield Stage(
+            directory=directory,
+            dsn=dsn,
+            base_url=base_url,
+            server=server,
+            postgres=postgres,
+            pool=pool,
+            ops_token=token,
+        )
 
 
 def choose_port(wanted: int) -> int:
@@ -67,12 +81,12 @@ def choose_port(wanted: int) -> int:
     raise DemoError(f"port {wanted} is taken; choose another with --port, or 0 for any")
 
 
-async def _embedded(stack: AsyncExitStack, view: View) -> str:
+async def _embedded(stack: AsyncExitStack, view: View) -> EmbeddedPostgres:
     view.step("starting a PostgreSQL of its own")
     postgres = EmbeddedPostgres(EmbeddedOptions())
     await stack.enter_async_context(postgres)
     view.step("PostgreSQL is up")
-    return postgres.dsn
+    return postgres
 
 
 async def _ops_token(pool: Pool) -> str:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from msgspec import Struct
 
 from flexlive.lab import cross_check
 from flexlive.lab.book import Book, OrderStory
+from flexlive.lab.convergence import Convergence
 from flexlive.lab.cross_check import Committed, OpenOrder
 from flexlive.lab.fleet_messages import Finished, Tally
+from flexlive.lab.pilot_play import PilotFigures
 from flexlive.lab.stats import Percentiles, percentiles
+from flexlive.storage.audit import CHECKS
 
 TEXTS_MAX = 50
+# I8: when faults stop, every client is in step again within so long.
+CONVERGED_SECONDS_MAX = 30.0
 
 
 class DayFigures(Struct, frozen=True, kw_only=True):
@@ -22,6 +28,19 @@ class DayFigures(Struct, frozen=True, kw_only=True):
     delivered_share: float | None
     click_to_door_minutes: Percentiles
     ready_to_pickup_minutes: Percentiles
+
+
+class ChaosFigures(Struct, frozen=True, kw_only=True):
+    """converge_seconds: from the last kill until the slowest client was in step with the database, looked at from the
+    clients' side; None when one never was. clients: how many were looked at; lagging: who was not in step, and why.
+    """
+
+    server_kills: int
+    database_kills: int
+    clients: int
+    converge_seconds: float | None
+    convergence_seconds: Percentiles
+    lagging: tuple[str, ...]
 
 
 class Summary(Struct, frozen=True, kw_only=True):
@@ -42,6 +61,7 @@ class Summary(Struct, frozen=True, kw_only=True):
     refusals: dict[str, int]
     double_accepts: int
     deliveries_delivered: int
+    outcomes: dict[str, int]
     orders_open: int
     open_orders: tuple[str, ...]
     offer_push_ms: Percentiles
@@ -53,6 +73,13 @@ class Summary(Struct, frozen=True, kw_only=True):
     tracking_events: int
     tracking_holes: int
     reconnects: int
+    mishaps: dict[str, int]
+    decisions: dict[str, int]
+    pilot: PilotFigures | None
+    answers_checked: int
+    audit_checks: int
+    audit_findings: int
+    chaos: ChaosFigures | None
     day: DayFigures
     errors: int
     error_texts: tuple[str, ...]
@@ -90,6 +117,12 @@ class RunFacts:
     wall_seconds: float
     first_offer_seconds: float | None
     page_reconnects: int
+    server_kills: int = 0
+    database_kills: int = 0
+    convergence: Convergence | None = None
+    answers_checked: int = 0
+    pilot: PilotFigures | None = None
+    decisions: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
 def summarise(run: RunFacts, book: Book, samples: Samples, finished: Finished, committed: Committed) -> Summary:
@@ -97,7 +130,8 @@ def summarise(run: RunFacts, book: Book, samples: Samples, finished: Finished, c
     doubles = cross_check.double_accepts(finished)
     still_open = cross_check.open_orders(committed, book)
     holes = cross_check.tracking_holes(committed, book)
-    violations = _violations(book, finished, committed, doubles, still_open, holes)
+    chaos = _chaos_figures(run)
+    violations = _violations(book, finished, committed, doubles, still_open, holes, chaos)
     tally, created = samples.last, book.created
     errors = book.troubles.count + (tally.errors if tally else 0)
     pages = [order.page for order in created if order.page is not None]
@@ -114,6 +148,7 @@ def summarise(run: RunFacts, book: Book, samples: Samples, finished: Finished, c
         refusals=tally.accepts_refused if tally else {},
         double_accepts=len(doubles),
         deliveries_delivered=len(finished.delivered),
+        outcomes=cross_check.outcomes(committed, book),
         orders_open=len(still_open),
         open_orders=tuple(f"{o.external_delivery_id} {o.status}: {o.why}" for o in still_open[:TEXTS_MAX]),
         offer_push_ms=percentiles(samples.push_ms),
@@ -127,6 +162,13 @@ def summarise(run: RunFacts, book: Book, samples: Samples, finished: Finished, c
         tracking_events=sum(page.facts + page.stated for page in pages),
         tracking_holes=holes,
         reconnects=(tally.reconnects if tally else 0) + run.page_reconnects,
+        mishaps=dict(Counter(order.plan.mishap.value for order in created if order.plan.mishap is not None)),
+        decisions=dict(run.decisions),
+        pilot=run.pilot,
+        answers_checked=run.answers_checked,
+        audit_checks=len(CHECKS),
+        audit_findings=len(committed.findings),
+        chaos=chaos,
         day=day_figures(created, run.speed),
         errors=errors,
         error_texts=tuple(book.troubles.texts[:TEXTS_MAX]),
@@ -153,6 +195,33 @@ def day_figures(orders: Sequence[OrderStory], speed: float) -> DayFigures:
     )
 
 
+def _chaos_figures(run: RunFacts) -> ChaosFigures | None:
+    convergence = run.convergence
+    if convergence is None:
+        return None
+    lagging = tuple(f"{client} {why}" for client, why in convergence.lagging.items())
+    seconds = percentiles(convergence.seconds.values())
+    return ChaosFigures(
+        server_kills=run.server_kills,
+        database_kills=run.database_kills,
+        clients=len(convergence.seconds.keys() | convergence.lagging.keys()),
+        converge_seconds=None if lagging else seconds.max,
+        convergence_seconds=seconds,
+        lagging=lagging[:TEXTS_MAX],
+    )
+
+
+def _late(chaos: ChaosFigures | None) -> list[str]:
+    """I8."""
+    if chaos is None:
+        return []
+    late = [f"never in step again after the last kill: {text}" for text in chaos.lagging]
+    slowest = chaos.convergence_seconds.max
+    if slowest is not None and slowest > CONVERGED_SECONDS_MAX:
+        late.append(f"a client was in step only {slowest:.1f} s after the last kill")
+    return late
+
+
 def _violations(
     book: Book,
     finished: Finished,
@@ -160,12 +229,15 @@ def _violations(
     doubles: list[str],
     still_open: list[OpenOrder],
     holes: int,
+    chaos: ChaosFigures | None,
 ) -> list[str]:
     return [
+        *_late(chaos),
+        *committed.lost_answers,
         *doubles,
         *cross_check.unbacked_wins(finished, committed),
         *cross_check.delivered_apart(finished, committed, book),
-        *cross_check.lost_orders(committed, book),
+        *cross_check.misled_shops(committed, book),
         *cross_check.page_findings(committed, book),
         *([f"{holes} tracking facts never reached their page"] if holes else []),
         *(f"{o.external_delivery_id} {o.status}: {o.why}" for o in still_open if not o.legal),

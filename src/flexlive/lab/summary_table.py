@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from flexlive.lab.pilot_play import PilotFigures
 from flexlive.lab.stats import Percentiles
-from flexlive.lab.summary import Summary
+from flexlive.lab.summary import ChaosFigures, Summary
 
 TEXTS_SHOWN_MAX = 10
 
@@ -43,6 +46,7 @@ def rows(summary: Summary) -> list[tuple[str, str]]:
         ),
         ("refused accepts", f"{summary.accepts_refused} {summary.refusals or ''}"),
         ("delivered", f"{summary.deliveries_delivered} ({share}), {summary.orders_open} open"),
+        ("outcomes", _counts(summary.outcomes)),
         ("offer on the phone", _span(summary.offer_push_ms, "ms")),
         ("tap to answer", _span(summary.accept_ms, "ms")),
         ("… of it the lab's", _span(summary.lab_late_ms, "ms")),
@@ -50,6 +54,12 @@ def rows(summary: Summary) -> list[tuple[str, str]]:
         ("click to door", _span(day.click_to_door_minutes, "min of the play")),
         ("ready to pick-up", _span(day.ready_to_pickup_minutes, "min of the play")),
         ("tracking", f"{summary.tracking_events} facts, {summary.tracking_holes} holes"),
+        ("on purpose", _counts(summary.mishaps)),
+        ("operators", _counts(summary.decisions)),
+        *_pilot_rows(summary.pilot),
+        *_chaos_rows(summary.chaos),
+        ("answers", f"{summary.answers_checked} compared with what is stored"),
+        ("audit", f"{summary.audit_checks} checks, {summary.audit_findings} findings"),
         ("double accepts", str(summary.double_accepts)),
         ("errors", str(summary.errors)),
         ("broken promises", str(summary.violation_count)),
@@ -57,10 +67,39 @@ def rows(summary: Summary) -> list[tuple[str, str]]:
     ]
 
 
+def _pilot_rows(pilot: PilotFigures | None) -> list[tuple[str, str]]:
+    if pilot is None:
+        return []
+    funnel = f"{pilot.sent} sent, {pilot.seen} seen, {pilot.opted_in} opted in, {pilot.first_accept} took a first offer"
+    return [
+        ("notice", f"{pilot.market_id}: {funnel}"),
+        *((("pilot" if not number else ""), escape(line)) for number, line in enumerate(pilot.effects)),
+    ]
+
+
+def _chaos_rows(chaos: ChaosFigures | None) -> list[tuple[str, str]]:
+    if chaos is None:
+        return []
+    never = f"never: {len(chaos.lagging)} clients"
+    return [
+        ("kill -9", f"{chaos.server_kills} of the server, {chaos.database_kills} of PostgreSQL"),
+        (
+            "in step again",
+            f"all {chaos.clients} clients {chaos.converge_seconds:.1f} s after the last kill"
+            if chaos.converge_seconds is not None
+            else never,
+        ),
+    ]
+
+
 def verdict(summary: Summary) -> str:
     if summary.ok:
         return "[bold green]Clean:[/] what phones and pages saw is what the database holds."
     return f"[bold red]Not clean:[/] {summary.violation_count} broken promises, {summary.errors} errors."
+
+
+def _counts(counted: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {escape(name)}" for name, count in counted.items()) or "none"
 
 
 def _span(figures: Percentiles, unit: str) -> str:

@@ -52,6 +52,11 @@ class TrackHistory:
         """What to send as Last-Event-ID on the next connection."""
         return None if self.epoch is None or self.seq is None else f"{self.epoch}-{self.seq}"
 
+    @property
+    def cut(self) -> bool:
+        """Ended before the delivery was: what a revoked link looks like."""
+        return self.ended and self.status not in TERMINAL
+
     def received(self, event: ServerSentEvent) -> None:
         """Any event of the stream; unknown names are ignored, as the protocol asks."""
         if self.ended:

@@ -23,6 +23,7 @@ class WorldStore(Struct, frozen=True, kw_only=True):
 
     market_id: str
     site_id: UUID
+    merchant_id: UUID
     store_id: UUID
     external_store_id: str
     name: str

@@ -15,6 +15,7 @@ from flexlive.protocol.wire_types import (
     Cmd,
     Code,
     DeviceId,
+    InboxSeq,
     Label,
     Lat,
     Lon,
@@ -68,7 +69,7 @@ class Hello(ClientFrame, frozen=True, gc=False, kw_only=True, omit_defaults=True
     device_id: DeviceId
     position: Point | None = None
     resume: Resume | None = None
-    inbox_seq: Annotated[int, Meta(ge=0)] = 0
+    inbox_seq: InboxSeq = 0
     unacked: Annotated[tuple[Cmd, ...], Meta(max_length=UNACKED_CMDS_MAX)] = ()
 
 

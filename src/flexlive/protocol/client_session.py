@@ -37,6 +37,7 @@ from flexlive.protocol.limits import HEARTBEAT_SECONDS, HEARTBEATS_MISSED_MAX, U
 from flexlive.protocol.server_frames import (
     DeliveryUpdate,
     Drain,
+    EnrolmentUpdate,
     Error,
     EtaUpdate,
     FactMessage,
@@ -171,7 +172,7 @@ class ClientSession:
                 return [Applied(message)]
             case (
                 OfferOpen() | OfferUpdate() | OfferGone() | OfferDecided() | RouteUpdate()
-                | DeliveryUpdate() | Notice() | Skip()
+                | DeliveryUpdate() | Notice() | EnrolmentUpdate() | Skip()
             ):  # fmt: skip
                 return self._fact(message, now, ack_delay_seconds)
             case _:

@@ -13,6 +13,7 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
+from flexlive.protocol import instants
 from flexlive.protocol.client_frames import ClientMessage, Command
 from flexlive.protocol.limits import FRAME_BYTES_MAX, SEQ_DIGITS
 from flexlive.protocol.server_frames import FactMessage, ServerMessage
@@ -92,7 +93,9 @@ def decode_client(frame: bytes | str) -> Decoded:
         return BadFrame("nested_too_deep", "the frame is nested too deep")
     # PostgreSQL stores every character but this one.
     nul = b"\\u0000" in frame if isinstance(frame, bytes) else "\\u0000" in frame
-    return _diagnose(frame, "U+0000 is not a character of any text") if nul else message
+    if nul:
+        return _diagnose(frame, "U+0000 is not a character of any text")
+    return message if instants.in_range(message) else _diagnose(frame, instants.OUT_OF_RANGE)
 
 
 def _diagnose(frame: bytes | str, error: str) -> Decoded:

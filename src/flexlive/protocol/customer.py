@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 StreamEventName = Literal["position", "reset", "state", "fact", "eta", "courier", "end"]
 ResetReason = Literal["unknown_position", "other_epoch"]
 
 LAST_EVENT_ID_CHARS_MAX = 64
+INSTRUCTIONS_CHARS_MAX = 500
 _EVENT_ID = re.compile(r"([0-9a-f]{32})-(0|[1-9][0-9]{0,17})")
 
 
@@ -31,6 +32,21 @@ class TimelineEntry(Struct, frozen=True):
 
     status: str
     at: str
+
+
+class Door(Struct, frozen=True):
+    """Where the customer's own door is, in degrees."""
+
+    lat: float
+    lon: float
+
+
+class Arrival(Struct, frozen=True):
+    """The expected arrival, and from when until when it may be: the `eta` event, and `eta` of the state."""
+
+    arrives_at: datetime
+    from_at: datetime
+    until_at: datetime
 
 
 class DeliveryWindow(Struct, frozen=True):
@@ -57,9 +73,14 @@ class TrackState(Struct, frozen=True, kw_only=True):
     dropoff_address: str
     dropoff_unit: str
     dropoff_instructions: str
+    instructions_editable: bool
+    door: Door
     courier_imminent: bool
     courier: Courier | None
+    eta: Arrival | None
     pincode: str | None
+    recipient: str | None
+    left_at: str | None
     reason_code: str | None
     timeline: tuple[TimelineEntry, ...]
 
@@ -82,6 +103,20 @@ class StreamEnd(Struct, frozen=True):
     """Nothing follows; do not reconnect."""
 
     status: str
+
+
+class SetInstructions(Struct, frozen=True, forbid_unknown_fields=True):
+    """PUT /v1/track/{token}/instructions: what the driver is to read at this customer's door; "" takes it back."""
+
+    dropoff_instructions: Annotated[
+        str, Meta(max_length=INSTRUCTIONS_CHARS_MAX, pattern=r"^[^\x00-\x08\x0b-\x1f\x7f]*(?![\s\S])")
+    ]
+
+
+class InstructionsSet(Struct, frozen=True):
+    """They are written, and on their way to the driver if there is one."""
+
+    dropoff_instructions: str
 
 
 class EventId(NamedTuple):

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from flexlive.protocol.server_frames import (
     DeliveryUpdate,
+    EnrolmentUpdate,
     FactMessage,
     Notice,
     OfferDecided,
@@ -69,7 +70,7 @@ class DriverState:
                 self._apply_route(fact)
             case DeliveryUpdate():
                 self._apply_delivery(fact)
-            case Notice() | Skip():
+            case Notice() | EnrolmentUpdate() | Skip():
                 pass
 
     def accept_answered(self, offer_id: UUID, result: Result) -> None:

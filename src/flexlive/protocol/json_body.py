@@ -10,6 +10,7 @@ from typing import Any, NoReturn, TypeVar
 import msgspec
 
 from flexlive.domain.errors import ErrorCode, FlexliveError
+from flexlive.protocol import instants
 
 T = TypeVar("T")
 
@@ -32,6 +33,8 @@ def decode(type_: type[T], body: bytes) -> T:
         _refuse("the body is not UTF-8")
     except (msgspec.DecodeError, ValueError):
         _refuse("the body is not one JSON value")
+    if not instants.in_range(value):
+        _refuse(instants.OUT_OF_RANGE)
     return value
 
 

@@ -12,6 +12,9 @@ SEQ_DIGITS = 10
 SEQ_MAX = 10**SEQ_DIGITS - 1
 """The widest `seq` a fact template has room for; no session lives long enough to reach it."""
 
+VERSION_MAX = 2**31 - 1
+"""What the database has room for."""
+
 HELLO_DEADLINE_SECONDS = 5.0
 HEARTBEAT_SECONDS = 25.0
 HEARTBEATS_MISSED_MAX = 2

@@ -39,6 +39,9 @@ ServiceLevelName = Literal["express", "same_day", "two_day"]
 UndeliverableAction = Literal["return_to_pickup", "leave_at_door", "dispose"]
 PackageSize = Literal["small", "medium", "large", "extra_large"]
 StoreReadiness = Literal["preparing", "ready", "delayed", "handed_over", "unavailable"]
+CancelReason = Literal[
+    "merchant_cancelled", "customer_cancelled", "item_missing", "merchant_closed", "merchant_not_ready", "other"
+]
 
 
 class DropoffVerification(Struct, frozen=True, omit_defaults=True):
@@ -177,6 +180,21 @@ class SetReadiness(Struct, frozen=True):
     """POST …/readiness: what the counter says."""
 
     readiness: StoreReadiness
+
+
+class CancelDelivery(Struct, frozen=True):
+    """POST …/cancel: why the order is called off."""
+
+    reason_code: CancelReason = "merchant_cancelled"
+
+
+class DeliveryCancelled(Struct, frozen=True):
+    """reason_code: of the cancellation that stands."""
+
+    delivery_id: UUID
+    status: str
+    reason_code: str | None
+    version: int
 
 
 class ReadinessSet(Struct, frozen=True):

@@ -14,6 +14,7 @@ from msgspec import Meta, Struct, field
 from flexlive.domain.markets import MarketPolicy
 from flexlive.domain.pay import PayRule
 from flexlive.domain.sites import Hours
+from flexlive.protocol.driver_http import E164
 from flexlive.protocol.merchant import (
     LINE,
     Currency,
@@ -237,7 +238,10 @@ class Vehicle(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class NewDriver(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """phone: what the driver logs in with; one driver of the market has it."""
+
     first_name: Name
+    phone: E164 | None = None
     vehicle: Vehicle = Vehicle()
     offer_types: Annotated[tuple[OfferTypeName, ...], Meta(max_length=OFFER_TYPES_PER_DRIVER_MAX)] = ()
     routes_active_max: Annotated[int, Meta(ge=1, le=8)] = 1

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from msgspec import Raw, Struct
 
-from flexlive.protocol.views import InboxItem, OfferView, PositionView, RouteView
+from flexlive.protocol.views import EnrolmentView, InboxItem, NoticeView, OfferView, PositionView, RouteView
 
 
 class ServerFrame(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag_field="type"):
@@ -145,12 +145,14 @@ class DeliveryUpdate(Fact, frozen=True, gc=False, kw_only=True, omit_defaults=Tr
     version: int
 
 
-class Notice(Fact, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag="notice"):
-    notice_id: UUID
-    title: str
-    body: str
-    action: str | None = None
-    expires_at: datetime
+class Notice(NoticeView, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag_field="type", tag="notice"):
+    seq: int
+
+
+class EnrolmentUpdate(
+    EnrolmentView, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag_field="type", tag="enrolment.update"
+):
+    seq: int
 
 
 class Skip(Fact, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag="skip"):
@@ -169,7 +171,7 @@ class QueueUpdate(ServerFrame, frozen=True, gc=False, kw_only=True, omit_default
 
 
 FactMessage: TypeAlias = (
-    OfferOpen | OfferUpdate | OfferGone | OfferDecided | RouteUpdate | DeliveryUpdate | Notice | Skip
+    OfferOpen | OfferUpdate | OfferGone | OfferDecided | RouteUpdate | DeliveryUpdate | Notice | EnrolmentUpdate | Skip
 )  # fmt: skip
 StateMessage: TypeAlias = EtaUpdate | QueueUpdate
 ControlMessage: TypeAlias = Welcome | Resumed | Reset | Live | Snapshot | ServerHeartbeat | Drain | Error | Result

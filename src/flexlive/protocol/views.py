@@ -98,11 +98,14 @@ class VerificationView(Struct, frozen=True, gc=False, kw_only=True, omit_default
 
 
 class StopDeliveryView(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
+    """return_cents: what bringing it back pays, from the moment it is on its way back."""
+
     delivery_id: UUID
     external_delivery_id: str
     status: str
     packages: tuple[PackageView, ...]
     verification: VerificationView
+    return_cents: int | None = None
 
 
 class StopView(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
@@ -137,6 +140,33 @@ class PositionView(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=Tr
     lat: float
     lon: float
     at: datetime
+
+
+class NoticeView(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
+    """The body of `notice` and of an inbox item of that kind. offer_type: what it invites to, under terms_version;
+    answered with `enrolment.answer`."""
+
+    notice_id: UUID
+    title: str
+    body: str
+    action: str | None = None
+    offer_type: str | None = None
+    terms_version: int | None = None
+    expires_at: datetime
+
+
+class EnrolmentView(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
+    """Where a driver stands with an offer type: the body of `enrolment.update` and of an inbox item of that kind.
+
+    terms_version: the one accepted last; terms_version_now: the one in force. documents_missing: what is asked for and
+    not approved, or no longer."""
+
+    offer_type: str
+    status: str
+    terms_version: int | None = None
+    terms_version_now: int
+    documents_missing: tuple[str, ...] = ()
+    reason: str | None = None
 
 
 class InboxItem(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from flexlive.protocol.limits import CMD_CHARS_MAX, SEQ_MAX
+from flexlive.protocol.limits import CMD_CHARS_MAX, SEQ_MAX, VERSION_MAX
 
 # `(?![\s\S])` is "end of text" in every regex dialect; `$` would let a trailing newline through.
 Cmd = Annotated[str, Meta(min_length=1, max_length=CMD_CHARS_MAX, pattern=r"^[!-~]+(?![\s\S])")]
@@ -15,7 +15,8 @@ Cmd = Annotated[str, Meta(min_length=1, max_length=CMD_CHARS_MAX, pattern=r"^[!-
 DeviceId = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[!-~]+(?![\s\S])")]
 SessionId = Annotated[str, Meta(min_length=1, max_length=64)]
 Seq = Annotated[int, Meta(ge=0, le=SEQ_MAX)]
-Version = Annotated[int, Meta(ge=1)]
+Version = Annotated[int, Meta(ge=1, le=VERSION_MAX)]
+InboxSeq = Annotated[int, Meta(ge=0, le=SEQ_MAX)]
 Lat = Annotated[float, Meta(ge=-90, le=90)]
 Lon = Annotated[float, Meta(ge=-180, le=180)]
 AccuracyM = Annotated[float, Meta(ge=0, le=100_000)]

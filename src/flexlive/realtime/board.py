@@ -1,8 +1,8 @@
 """Open offers by cell, and who is shown which. The rules of the protocol's board, kept in RAM.
 
 A seat is shown an offer when its last cell is one of the offer's cells, its driver is online, enrolled for the
-offer's type and has not declined it. Driving away removes nothing; moving in adds; an offer's end goes to
-everyone it was shown to, except its winner.
+offer's type, in the cohort of every pilot over it, and has not declined it. Driving away removes nothing; moving in
+adds; an offer's end goes to everyone it was shown to, except its winner.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from prometheus_client import Gauge
 
 from flexlive.domain import cells
 from flexlive.protocol.codec import fact_template
+from flexlive.protocol.wire_types import GoneReason
 from flexlive.realtime.facts import OfferDeclined, OfferEnded, OfferShown
 from flexlive.realtime.hub import Hub, HubFact, Subscriber
 
@@ -28,14 +29,21 @@ _OPEN = Gauge("flexlive_board_offers", "Open offers on this process's board", ["
 class Seat:
     """One session's place at the board. Only the board changes it."""
 
-    __slots__ = ("cell", "driver_id", "market_id", "offer_types", "online", "shown", "subscriber")
+    __slots__ = ("cell", "driver_id", "market_id", "offer_types", "online", "pilots", "shown", "subscriber")
 
     def __init__(
-        self, market_id: str, driver_id: UUID, offer_types: frozenset[str], subscriber: Subscriber, online: bool
+        self,
+        market_id: str,
+        driver_id: UUID,
+        offer_types: frozenset[str],
+        subscriber: Subscriber,
+        online: bool,
+        pilots: frozenset[UUID],
     ) -> None:
         self.market_id = market_id
         self.driver_id = driver_id
         self.offer_types = offer_types
+        self.pilots = pilots
         self.subscriber = subscriber
         self.online = online
         self.cell: int | None = None
@@ -52,7 +60,14 @@ class _Offer:
         self.declined: set[UUID] = set(shown.excluded)
 
     def is_for(self, seat: Seat) -> bool:
-        return seat.online and self.shown.offer_type in seat.offer_types and seat.driver_id not in self.declined
+        return seat.online and self.entitles(seat)
+
+    def entitles(self, seat: Seat) -> bool:
+        return (
+            self.shown.offer_type in seat.offer_types
+            and self.shown.pilots <= seat.pilots
+            and seat.driver_id not in self.declined
+        )
 
 
 class _Market:
@@ -104,8 +119,7 @@ class Board:
         self._unlist(market, offer)
         for seat in offer.seats:
             seat.shown.discard(offer)
-        body = msgspec.json.encode({"offer_id": ended.offer_id, "reason": ended.reason})
-        fact = HubFact("offer.gone", 0, ended.occurred_at, body, fact_template("offer.gone", body))
+        fact = _gone_fact(ended.offer_id, ended.reason, ended.occurred_at)
         self._hub.send([seat.subscriber for seat in offer.seats if seat.driver_id != ended.winner], fact)
 
     def decline(self, market_id: str, declined: OfferDeclined) -> None:
@@ -115,10 +129,28 @@ class Board:
             offer.declined.add(declined.driver_id)
 
     def sit(
-        self, market_id: str, driver_id: UUID, offer_types: frozenset[str], subscriber: Subscriber, *, online: bool
+        self,
+        market_id: str,
+        driver_id: UUID,
+        offer_types: frozenset[str],
+        subscriber: Subscriber,
+        *,
+        online: bool,
+        pilots: frozenset[UUID] = frozenset(),
     ) -> Seat:
         """A seat without a cell yet: nothing is shown until `place` or `move`."""
-        return Seat(market_id, driver_id, offer_types, subscriber, online)
+        return Seat(market_id, driver_id, offer_types, subscriber, online, pilots)
+
+    def entitle(self, seat: Seat, offer_types: frozenset[str], pilots: frozenset[UUID], now: datetime) -> None:
+        """What the driver may be shown has changed: cards that are no longer for this driver go, others come."""
+        seat.offer_types, seat.pilots = offer_types, pilots
+        for offer in [offer for offer in seat.shown if not offer.entitles(seat)]:
+            offer.seats.discard(seat)
+            seat.shown.discard(offer)
+            # An app that was told so once does not take the card back.
+            offer.declined.add(seat.driver_id)
+            self._hub.send([seat.subscriber], _gone_fact(offer.shown.offer_id, "withdrawn", now))
+        self._show_cell(self._market(seat.market_id), seat, now)
 
     def move(self, seat: Seat, lat: float, lon: float, now: datetime) -> None:
         """The driver is at this point: offers of a cell just entered are shown. Constant time within a cell."""
@@ -223,6 +255,11 @@ class Board:
         if market is None:
             market = self._markets[market_id] = _Market()
         return market
+
+
+def _gone_fact(offer_id: UUID, reason: GoneReason, at: datetime) -> HubFact:
+    body = msgspec.json.encode({"offer_id": offer_id, "reason": reason})
+    return HubFact("offer.gone", 0, at, body, fact_template("offer.gone", body))
 
 
 def _open_fact(shown: OfferShown) -> HubFact:

@@ -14,6 +14,8 @@ from flexlive.realtime.board import Board
 from flexlive.realtime.chain import FactRow
 from flexlive.realtime.facts import (
     DriverFact,
+    DriverSuspended,
+    EntitlementChanged,
     FamilyRevoked,
     Irrelevant,
     OfferDeclined,
@@ -65,6 +67,13 @@ class FactRouter:
                 self._sessions.presence_changed(market_id, driver_id, online, self._clock())
             case FamilyRevoked(driver_id=driver_id, family_id=family_id):
                 self._sessions.family_revoked(market_id, driver_id, family_id)
+            case DriverSuspended(driver_id=driver_id):
+                self._sessions.suspended(market_id, driver_id)
+            case EntitlementChanged(driver_id=driver_id, offer_types=offer_types, pilots=pilots, fact=fact):
+                # Told first: the app then knows why cards come or go.
+                if fact is not None:
+                    self._hub.publish(driver_channel(driver_id), fact)
+                self._sessions.entitled(market_id, driver_id, offer_types, pilots, self._clock())
             case Irrelevant():
                 pass
             case _:

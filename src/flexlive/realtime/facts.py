@@ -5,10 +5,12 @@
 | offer.opened, offer.widened | the offer stands on the board in these cells |
 | offer.accepted, offer.expired, offer.withdrawn | it leaves the board: taken, expired, withdrawn |
 | driver.declined | this driver is not shown that offer again |
-| route.* | `route.update` for its driver |
-| delivery.* | `delivery.update` for its driver, while it has one |
+| route.* | `route.update` for its driver, where it carries the route |
+| delivery.* | `delivery.update` for its driver, while it has one, where it carries what changed |
 | track.* | a fact of the customer's own stream |
-| driver.presence, driver.family_revoked | the driver's sessions here |
+| driver.notice | `notice` for the driver |
+| driver.enrolment | what the driver may be shown from now on; `enrolment.update` where it carries one |
+| driver.presence, driver.family_revoked, driver.suspended | the driver's sessions here |
 """
 
 from __future__ import annotations
@@ -29,7 +31,8 @@ from flexlive.realtime.hub import HubFact
 
 class OfferShown(Struct, frozen=True, gc=False):
     """body: the JSON object of offer.open without type and seq. cells: at the market's offer resolution.
-    excluded: drivers who are never shown it, since they refused this work before."""
+    excluded: drivers who are never shown it, since they refused this work before. pilots: only who is in the cohort
+    of each is shown it."""
 
     offer_id: UUID
     offer_version: int
@@ -39,6 +42,7 @@ class OfferShown(Struct, frozen=True, gc=False):
     cells: frozenset[int]
     body: bytes
     excluded: frozenset[UUID] = frozenset()
+    pilots: frozenset[UUID] = frozenset()
 
 
 class OfferEnded(Struct, frozen=True, gc=False):
@@ -77,19 +81,39 @@ class FamilyRevoked(Struct, frozen=True, gc=False):
     family_id: UUID
 
 
+class DriverSuspended(Struct, frozen=True, gc=False):
+    """Operators took the driver off the road: the session ends and its socket closes."""
+
+    driver_id: UUID
+
+
+class EntitlementChanged(Struct, frozen=True, gc=False):
+    """What the driver may be shown from now on, as a whole. pilots: those in whose cohort the driver is."""
+
+    driver_id: UUID
+    offer_types: frozenset[str]
+    pilots: frozenset[UUID]
+    fact: HubFact | None = None
+
+
 class Irrelevant(Struct, frozen=True, gc=False):
     """Nobody connected needs to know."""
 
 
 Meaning: TypeAlias = (
-    OfferShown | OfferEnded | OfferDeclined | DriverFact | TrackFact | PresenceChanged | FamilyRevoked | Irrelevant
+    OfferShown | OfferEnded | OfferDeclined | DriverFact | TrackFact | PresenceChanged | FamilyRevoked | DriverSuspended
+    | EntitlementChanged | Irrelevant
 )  # fmt: skip
+
+
+_NOTHING: Final = Raw()
 
 
 class _OfferOnBoard(Struct, frozen=True, gc=False):
     offer: Raw
     cells: tuple[str, ...]
     excluded: frozenset[UUID] = frozenset()
+    pilots: frozenset[UUID] = frozenset()
 
 
 class _OfferKeys(Struct, frozen=True, gc=False):
@@ -106,13 +130,23 @@ class _OfferDriver(Struct, frozen=True, gc=False):
 
 
 class _RouteChange(Struct, frozen=True, gc=False):
-    driver_id: UUID
-    route: Raw
+    driver_id: UUID | None = None
+    route: Raw = _NOTHING
 
 
 class _DeliveryChange(Struct, frozen=True, gc=False):
-    update: Raw
+    update: Raw = _NOTHING
     driver_id: UUID | None = None
+
+
+class _Entitlement(Struct, frozen=True, gc=False):
+    offer_types: frozenset[str]
+    pilots: frozenset[UUID]
+    enrolment: Raw = _NOTHING
+
+
+class _Notice(Struct, frozen=True, gc=False):
+    notice: Raw
 
 
 class _PresenceMode(Struct, frozen=True, gc=False):
@@ -139,10 +173,12 @@ def meaning_of(row: FactRow) -> Meaning:
             return _offer(row)
         case "route":
             change = msgspec.json.decode(row.data, type=_RouteChange)
+            if change.driver_id is None or not bytes(change.route):
+                return _IRRELEVANT
             return DriverFact(change.driver_id, _driver_fact(row, "route.update", bytes(change.route)))
         case "delivery":
             delivery = msgspec.json.decode(row.data, type=_DeliveryChange)
-            if delivery.driver_id is None:
+            if delivery.driver_id is None or not bytes(delivery.update):
                 return _IRRELEVANT
             return DriverFact(delivery.driver_id, _driver_fact(row, "delivery.update", bytes(delivery.update)))
         case "track":
@@ -173,6 +209,7 @@ def offer_on_board(data: Raw | bytes) -> OfferShown:
         cells=frozenset(where),
         body=body,
         excluded=shown.excluded,
+        pilots=shown.pilots,
     )
 
 
@@ -193,6 +230,16 @@ def _driver(row: FactRow, driver_id: UUID) -> Meaning:
             return PresenceChanged(driver_id, mode == "online")
         case "driver.declined":
             return OfferDeclined(msgspec.json.decode(row.data, type=_OfferDriver).offer_id, driver_id)
+        case "driver.notice":
+            notice = msgspec.json.decode(row.data, type=_Notice).notice
+            return DriverFact(driver_id, _driver_fact(row, "notice", bytes(notice)))
+        case "driver.enrolment":
+            entitled = msgspec.json.decode(row.data, type=_Entitlement)
+            body = bytes(entitled.enrolment)
+            fact = _driver_fact(row, "enrolment.update", body) if body else None
+            return EntitlementChanged(driver_id, entitled.offer_types, entitled.pilots, fact)
+        case "driver.suspended":
+            return DriverSuspended(driver_id)
         case "driver.family_revoked":
             return FamilyRevoked(driver_id, msgspec.json.decode(row.data, type=_Family).family_id)
         case _:

@@ -29,6 +29,7 @@ class Leg:
     origin: Point | None = None
     asked: bool = False
     eta_told: datetime | None = field(default=None)
+    imminent_told: bool = False
 
 
 class Legs:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from math import inf
 from typing import Protocol
 from uuid import UUID
 
@@ -28,7 +29,7 @@ class SessionOptions:
 
 
 class Socket(Protocol):
-    """The connection a session writes to. All three are synchronous and never raise."""
+    """The connection a session writes to. All are synchronous and never raise."""
 
     def push(self, seq: int, fact: HubFact, now: float) -> None: ...
 
@@ -36,12 +37,14 @@ class Socket(Protocol):
 
     def logged_out(self) -> None: ...
 
+    def suspended(self) -> None: ...
+
 
 class DriverSession:
     """Facts for one driver, numbered. Its seat is its place at the board."""
 
-    __slots__ = ("_now", "detached_at", "driver_id", "family_id", "market_id", "presence_known", "ring", "seat",
-                 "sid", "socket")  # fmt: skip
+    __slots__ = ("_now", "detached_at", "driver_id", "entitled_at", "family_id", "market_id", "presence_known", "ring",
+                 "seat", "sid", "socket")  # fmt: skip
 
     def __init__(
         self, market_id: str, driver_id: UUID, family_id: UUID, sid: str, socket: Socket, now: Callable[[], float]
@@ -56,6 +59,8 @@ class DriverSession:
         self.detached_at = 0.0
         self.presence_known = False
         """An event told the presence; a snapshot read before it no longer does."""
+        self.entitled_at = -inf
+        """When an event last told what the driver may be shown; what was read before it no longer holds."""
         self._now = now
 
     def deliver(self, fact: HubFact, /) -> None:
@@ -107,12 +112,11 @@ class SessionStore:
         _SESSIONS.set(len(self._sessions))
         return session
 
-    def attach(self, session: DriverSession, socket: Socket, family_id: UUID, offer_types: frozenset[str]) -> None:
-        """The driver is back on another socket, with what it is entitled to now."""
+    def attach(self, session: DriverSession, socket: Socket, family_id: UUID) -> None:
+        """The driver is back on another socket."""
         self._replace_socket(session, socket)
         self._detached.pop(session, None)
         session.family_id = family_id
-        session.seat.offer_types = offer_types
 
     def detach(self, session: DriverSession, socket: Socket) -> bool:
         """The socket is gone; the session waits for another. False: it already has another, or has ended."""
@@ -153,6 +157,28 @@ class SessionStore:
             session.presence_known = True
             self._board.set_online(session.seat, online, now)
 
+    def entitled(
+        self, market_id: str, driver_id: UUID, offer_types: frozenset[str], pilots: frozenset[UUID], now: datetime
+    ) -> None:
+        """An event told what the driver may be shown from now on."""
+        session = self.find(market_id, driver_id)
+        if session is not None:
+            session.entitled_at = self._now()
+            self._board.entitle(session.seat, offer_types, pilots, now)
+
+    def entitle_as_read(
+        self,
+        session: DriverSession,
+        offer_types: frozenset[str],
+        pilots: frozenset[UUID],
+        *,
+        read_at: float,
+        now: datetime,
+    ) -> None:
+        """What the database said of it at read_at (monotonic), unless an event has told since."""
+        if session.entitled_at < read_at:
+            self._board.entitle(session.seat, offer_types, pilots, now)
+
     def family_revoked(self, market_id: str, driver_id: UUID, family_id: UUID) -> None:
         """The login this session came from has ended: so does the session, and its socket closes."""
         session = self.find(market_id, driver_id)
@@ -161,6 +187,15 @@ class SessionStore:
             self.end(session)
             if socket is not None:
                 socket.logged_out()
+
+    def suspended(self, market_id: str, driver_id: UUID) -> None:
+        """The driver may not work any more, whichever login the session came from."""
+        session = self.find(market_id, driver_id)
+        if session is not None:
+            socket = session.socket
+            self.end(session)
+            if socket is not None:
+                socket.suspended()
 
     def _replace_socket(self, session: DriverSession, socket: Socket | None) -> None:
         former, session.socket = session.socket, socket

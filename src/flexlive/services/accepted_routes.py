@@ -10,6 +10,7 @@ from uuid import UUID
 from flexlive.domain import cells
 from flexlive.domain.deliveries import DeliveryStatus
 from flexlive.domain.geography import Point
+from flexlive.domain.pay import split_pay
 from flexlive.domain.routes import PlanDelivery, PlanSite, PlanStore, plan_stops
 from flexlive.domain.stops import RouteStatus, StopStatus
 from flexlive.services.causes import by_driver
@@ -18,7 +19,7 @@ from flexlive.services.delivery_events import delivery_events
 from flexlive.services.route_view import route_view
 from flexlive.storage import offers
 from flexlive.storage.events import NewEvent, append
-from flexlive.storage.offers import Acceptance, NewStop
+from flexlive.storage.offers import Acceptance, NewPay, NewStop
 from flexlive.storage.pool import Connection, Record
 from flexlive.storage.routes import RouteSheet
 
@@ -39,7 +40,8 @@ async def write(
     for row in sorted(work, key=lambda row: row["sequence"]):
         by_offer[row["offer_id"]].append(row)
     planned = {each.offer_id: _plan(ctx, each, by_offer[each.offer_id]) for each in won}
-    moved = await offers.accept(conn, market_id, won, [stop for stops in planned.values() for stop in stops])
+    pay = [each for offer in won for each in _pay(by_offer[offer.offer_id])]
+    moved = await offers.accept(conn, market_id, won, [stop for stops in planned.values() for stop in stops], pay)
     if moved != (len(won), len(work)):
         # The locks make this impossible; should it happen, nobody has won anything.
         raise AssertionError(f"accepted {moved}, decided {(len(won), len(work))}")
@@ -84,6 +86,15 @@ def _plan(ctx: Context, won: Acceptance, rows: Sequence[Record]) -> list[NewStop
     ]
 
 
+def _pay(rows: Sequence[Record]) -> list[NewPay]:
+    """The offer's pay, divided over its deliveries in the order they were offered."""
+    shares = split_pay(rows[0]["offer_base_cents"], rows[0]["offer_distance_cents"], len(rows))
+    return [
+        NewPay(row["delivery_id"], share.base_cents, share.distance_cents)
+        for row, share in zip(rows, shares, strict=True)
+    ]
+
+
 def _sheet(won: Acceptance, stops: Sequence[NewStop], rows: Sequence[Record]) -> RouteSheet:
     """The route as the write has just made it: what reading it back would give, without the reading."""
     route = {
@@ -99,7 +110,13 @@ def _sheet(won: Acceptance, stops: Sequence[NewStop], rows: Sequence[Record]) ->
         stops=tuple(_stop(stop, at_store.get(stop.store_id, rows[0])) for stop in stops),
         deliveries={
             row["delivery_id"]: _record(
-                {**dict(row.items()), "status": DeliveryStatus.CONFIRMED.value, "version": row["version"] + 1}
+                {
+                    **dict(row.items()),
+                    "status": DeliveryStatus.CONFIRMED.value,
+                    "version": row["version"] + 1,
+                    "route_id": won.route_id,
+                    "pay_return_cents": None,
+                }
             )
             for row in sorted(rows, key=lambda row: row["delivery_id"])
         },

@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from flexlive.domain.check_in import Accepted, CheckInMethod, CheckInStop, error_code, judge
+from flexlive.domain.check_in import Accepted, CheckInMethod, CheckInStop, WrongCode, error_code, judge
 from flexlive.domain.errors import CATALOGUE
 from flexlive.domain.geography import Point, distance_m
 from flexlive.domain.routes import on_check_in, on_depart
 from flexlive.protocol.driver import CheckIn, Depart
 from flexlive.realtime.presence import Position
-from flexlive.services import route_steps
+from flexlive.services import code_attempts, route_steps
 from flexlive.services.answers import OK, Answer
 from flexlive.services.causes import by_driver, by_system
 from flexlive.services.context import Context
@@ -46,6 +46,9 @@ async def check_in(
     if locked is None or stop is None:
         return NOT_FOUND
     rules = await ctx.rules.get(conn, principal.market_id, ctx.monotonic())
+    by_code = command.method in ("store_qr", "code")
+    if by_code and not await code_attempts.left(ctx, conn, principal.market_id, stop):
+        return Answer("wrong_code", {"attempts_left": 0})
     site_code, _ = await routes.stop_codes(conn, principal.market_id, command.stop_id)
     fix = command.point
     verdict = judge(
@@ -59,6 +62,8 @@ async def check_in(
         code=command.qr if command.method == "store_qr" else command.code,
         mock=fix.mock if fix is not None else False,
     )
+    if isinstance(verdict, WrongCode):
+        return await code_attempts.wrong(ctx, conn, locked, stop, now)
     if not isinstance(verdict, Accepted):
         code = CATALOGUE[error_code(verdict)].result_code
         assert code is not None

@@ -21,7 +21,19 @@ from flexlive.protocol.driver import (
     RouteForfeit,
     Scan,
 )
-from flexlive.services import check_in, doors, drivers, offers, pickups
+from flexlive.services import (
+    check_in,
+    doors,
+    drivers,
+    enrolment_steps,
+    forfeits,
+    incidents,
+    late_commands,
+    offers,
+    pickups,
+    returns,
+    scans,
+)
 from flexlive.services.answers import OK, Answer, request_sha256, result_body
 from flexlive.services.context import Context
 from flexlive.services.drivers import DriverPrincipal
@@ -49,9 +61,9 @@ async def execute(ctx: Context, principal: DriverPrincipal, device_id: str, comm
         if stored is not None:
             return stored.body if stored.request_sha256 == sha256 else result_body(command.cmd, Answer("conflict"))
         answer = await _decide(ctx, conn, principal, command)
-        body = result_body(command.cmd, answer or Answer("illegal_transition"))
-        if answer is None:
-            return body
+        body = result_body(command.cmd, answer)
+        if not answer.ok:
+            await late_commands.record(ctx, conn, principal, command, answer, ctx.clock())
         await command_results.insert(conn, principal.market_id, [(key, StoredResult(sha256, body))], ctx.clock())
     ctx.committed(principal.market_id)
     return body
@@ -67,8 +79,7 @@ async def stored_results(
     return {key.cmd: stored.body for key, stored in found.items()}
 
 
-async def _decide(ctx: Context, conn: Connection, principal: DriverPrincipal, command: Command) -> Answer | None:
-    """None: known to the protocol and decided by a later version of this server, so nothing is to be remembered."""
+async def _decide(ctx: Context, conn: Connection, principal: DriverPrincipal, command: Command) -> Answer:
     now = ctx.clock()
     match command:
         case PresenceSet():
@@ -81,7 +92,7 @@ async def _decide(ctx: Context, conn: Connection, principal: DriverPrincipal, co
         case Depart():
             return await check_in.depart(ctx, conn, principal, command, now)
         case Scan():
-            return await pickups.scan(conn, principal, command, now)
+            return await scans.scan(ctx, conn, principal, command, now)
         case PickupConfirm():
             return await pickups.confirm(ctx, conn, principal, command, now)
         case ProofAdd():
@@ -90,7 +101,13 @@ async def _decide(ctx: Context, conn: Connection, principal: DriverPrincipal, co
             return await doors.deliver(ctx, conn, principal, command, now)
         case OfferAccept():
             raise AssertionError("accepts are committed in groups")
-        case IncidentReport() | ReturnConfirm() | RouteForfeit() | EnrolmentAnswer():
-            return None
+        case IncidentReport():
+            return await incidents.report(ctx, conn, principal, command, now)
+        case ReturnConfirm():
+            return await returns.confirm(ctx, conn, principal, command, now)
+        case RouteForfeit():
+            return await forfeits.forfeit(ctx, conn, principal, command, now)
+        case EnrolmentAnswer():
+            return await enrolment_steps.answer(conn, principal, command, now)
         case _:
             assert_never(command)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -11,6 +11,7 @@ from uuid import UUID
 from flexlive.realtime.bus import Bus
 from flexlive.realtime.legs import Legs
 from flexlive.realtime.presence import Presence
+from flexlive.realtime.seen_notices import SeenNotices
 from flexlive.services.rules import RulesCache
 from flexlive.storage.group_commit import GroupCommit
 from flexlive.storage.pool import Pool
@@ -47,3 +48,4 @@ class Context:
     epoch: UUID
     public_url: str
     time_scale: float = 1.0
+    seen_notices: SeenNotices = field(default_factory=SeenNotices)

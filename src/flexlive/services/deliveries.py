@@ -13,7 +13,7 @@ from flexlive.domain.deliveries import BEFORE_CUSTODY, DeliveryStatus
 from flexlive.domain.errors import ErrorCode, FlexliveError
 from flexlive.domain.readiness import Readiness, readiness_steps
 from flexlive.protocol import merchant as wire
-from flexlive.services import codes, order_terms
+from flexlive.services import codes, order_ends, order_terms
 from flexlive.services.causes import Cause
 from flexlive.services.context import Context
 from flexlive.services.delivery_events import delivery_events
@@ -83,9 +83,11 @@ async def set_readiness(
 ) -> wire.ReadinessSet:
     """What the counter says, steps it skipped filled in; what it already said is a no-op.
 
-    FlexliveError: not_found, illegal_transition (with the present readiness).
+    `unavailable` also cancels the order. FlexliveError: not_found, illegal_transition (with the present readiness).
     """
     wanted = Readiness(readiness)
+    if wanted is Readiness.UNAVAILABLE:
+        return await order_ends.store_unavailable(ctx, merchant, market_id, delivery_id)
     async with transaction(ctx.pool) as conn:
         row = await rows.lock(conn, market_id, delivery_id)
         if row is None or row["merchant_id"] != merchant.merchant_id:

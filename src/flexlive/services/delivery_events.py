@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 from uuid import UUID
 
@@ -15,9 +16,15 @@ OWN_LEG: Final = frozenset({DeliveryStatus.ENROUTE_TO_DROPOFF, DeliveryStatus.AR
 
 
 def delivery_events(
-    delivery: Record, driver_id: UUID | None, courier_first_name: str | None, cause: Cause
+    delivery: Record,
+    driver_id: UUID | None,
+    courier_first_name: str | None,
+    cause: Cause,
+    details: Mapping[str, object] | None = None,
 ) -> list[NewEvent]:
-    """The events of a delivery that has just become what `delivery` (delivery_id, status, readiness, version) says."""
+    """The events of a delivery that has just become what `delivery` (delivery_id, status, readiness, version) says.
+
+    details: kept with the delivery's own event, shown to nobody but operators."""
     status = DeliveryStatus(delivery["status"])
     delivery_id: UUID = delivery["delivery_id"]
     update = {
@@ -26,9 +33,8 @@ def delivery_events(
         "readiness": delivery["readiness"],
         "version": delivery["version"],
     }
-    events = [
-        cause.event("delivery", delivery_id, f"delivery.{status.value}", {"driver_id": driver_id, "update": update})
-    ]
+    data = {"driver_id": driver_id, "update": update, **(details or {})}
+    events = [cause.event("delivery", delivery_id, f"delivery.{status.value}", data)]
     if status in CUSTOMER_VISIBLE:
         courier = {"first_name": courier_first_name} if courier_first_name and status in OWN_LEG else None
         shown = {"status": status.value, "at": cause.occurred_at, "courier": courier}

@@ -23,7 +23,7 @@ from flexlive.protocol import views
 from flexlive.services.causes import by_system
 from flexlive.services.context import Context
 from flexlive.services.offer_views import Quoted, quote_offer
-from flexlive.storage import offers, policies
+from flexlive.storage import offers, pilots, policies
 from flexlive.storage.events import NewEvent, append
 from flexlive.storage.offers import NewOffer
 from flexlive.storage.policies import MarketRules
@@ -35,11 +35,14 @@ async def carry_out(
 ) -> int:
     """Write decisions in the caller's transaction; how many still held once their rows were locked.
 
-    Lock order as everywhere: offers in id order, then deliveries. Accepts lock several offers at once.
+    Lock order as everywhere: pilots, offers in id order, then deliveries. Accepts lock several offers at once.
     """
     done = 0
     opens = [decision for decision in decisions if isinstance(decision, Open)]
     standing = [decision for decision in decisions if not isinstance(decision, Open)]
+    if opens:
+        # Whoever stops a pilot waits for this transaction and withdraws what it opens, or is waited for and seen.
+        await pilots.hold(conn, rules.market_id, {decision.offer_type for decision in opens})
     for decision in sorted(standing, key=lambda decision: decision.offer_id):
         match decision:
             case Widen():
@@ -70,11 +73,13 @@ async def _open(ctx: Context, conn: Connection, rules: MarketRules, decisions: S
         offer_id = ctx.new_id()
         work = [rows.pop(delivery_id) for delivery_id in decision.delivery_ids]
         quoted = quote_offer(offer_id, decision, work, rules, pay_rules.get(decision.offer_type, PayRule()), now)
-        opened.append((_new_offer(offer_id, decision, quoted, rules, now), decision.delivery_ids))
+        pilot_ids = sorted({pilot_id for row in work for pilot_id in row["pilot_ids"]})
+        opened.append((_new_offer(offer_id, decision, quoted, pilot_ids, rules, now), decision.delivery_ids))
         data = {
             "offer": quoted.view,
             "cells": [cells.to_wire(cell) for cell in decision.cells],
             "excluded": sorted(decision.excluded),
+            "pilots": pilot_ids,
         }
         events.append(by_system(now).event("offer", offer_id, "offer.opened", data))
         await _remember(ctx, conn, rules, decision, "open", offer_id, now)
@@ -84,7 +89,9 @@ async def _open(ctx: Context, conn: Connection, rules: MarketRules, decisions: S
     return len(opened)
 
 
-def _new_offer(offer_id: UUID, decision: Open, quoted: Quoted, rules: MarketRules, now: datetime) -> NewOffer:
+def _new_offer(
+    offer_id: UUID, decision: Open, quoted: Quoted, pilot_ids: Sequence[UUID], rules: MarketRules, now: datetime
+) -> NewOffer:
     return NewOffer(
         offer_id=offer_id,
         offer_type=decision.offer_type,
@@ -94,6 +101,7 @@ def _new_offer(offer_id: UUID, decision: Open, quoted: Quoted, rules: MarketRule
         cells=decision.cells,
         ring=decision.ring,
         base_cents=quoted.pay.base_cents,
+        distance_cents=quoted.pay.distance_cents,
         tip_cents=quoted.pay.tip_cents,
         wait_rate_cents_per_minute=quoted.pay.wait_rate_cents_per_minute,
         currency=rules.currency,
@@ -103,6 +111,7 @@ def _new_offer(offer_id: UUID, decision: Open, quoted: Quoted, rules: MarketRule
         opened_at=now,
         widen_at=decision.widen_at,
         valid_until=decision.valid_until,
+        pilot_ids=pilot_ids,
     )
 
 
@@ -125,6 +134,7 @@ async def _widen(ctx: Context, conn: Connection, rules: MarketRules, decision: W
         "offer": widened,
         "cells": [cells.to_wire(cell) for cell in decision.cells],
         "cells_added": [cells.to_wire(cell) for cell in decision.cells_added],
+        "pilots": row["pilot_ids"],
     }
     await append(conn, rules.market_id, [by_system(now).event("offer", decision.offer_id, "offer.widened", data)])
     await _remember(ctx, conn, rules, decision, "widen", decision.offer_id, now)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
+from uuid import UUID
 
 import msgspec
 
-from flexlive.domain.deliveries import DeliveryStatus
+from flexlive.domain.deliveries import DeliveryStatus, UndeliverableAction
 from flexlive.domain.proofs import (
     PinExhausted,
     PinMissing,
@@ -19,11 +20,12 @@ from flexlive.domain.proofs import (
 )
 from flexlive.domain.routes import on_deliver
 from flexlive.protocol.driver import Deliver, ProofAdd
-from flexlive.services import route_steps
+from flexlive.services import code_attempts, route_steps, uploads
 from flexlive.services.answers import OK, Answer
 from flexlive.services.causes import by_driver
 from flexlive.services.context import Context
 from flexlive.services.drivers import DriverPrincipal
+from flexlive.services.incidents import must_be_attended
 from flexlive.services.route_steps import NOT_FOUND, LockedRoute
 from flexlive.storage import custody
 from flexlive.storage.pool import Connection
@@ -37,15 +39,20 @@ async def add_proof(
     if locked is None:
         return NOT_FOUND
     status = locked.statuses[command.delivery_id]
-    if status is not DeliveryStatus.ARRIVED_AT_DROPOFF:
+    if status is not DeliveryStatus.ARRIVED_AT_DROPOFF and not _may_be_left(locked, command.delivery_id):
         return Answer("illegal_transition", {"status": status.value})
+    sha256 = bytes.fromhex(command.sha256)
+    if command.upload_id is not None and await uploads.contradicts(
+        conn, principal.market_id, principal.driver_id, command.upload_id, sha256
+    ):
+        return Answer("conflict")
     await custody.insert_proof(
         conn,
         principal.market_id,
         proof_id=ctx.new_id(),
         delivery_id=command.delivery_id,
         kind=command.kind,
-        sha256=bytes.fromhex(command.sha256),
+        sha256=sha256,
         upload_id=command.upload_id,
         occurred_at=command.occurred_at,
         received_at=now,
@@ -56,25 +63,51 @@ async def add_proof(
 async def deliver(
     ctx: Context, conn: Connection, principal: DriverPrincipal, command: Deliver, now: datetime
 ) -> Answer:
-    """Custody ends: the driver is at the door and every required proof is met. A wrong PIN counts as an attempt."""
+    """Custody ends: the driver is at the door and every required proof is met. A wrong PIN counts as an attempt.
+
+    What nobody takes and may be left at the door needs `left_at` and a photo, whatever else was asked for."""
     market_id = principal.market_id
     locked = await route_steps.lock_by_delivery(conn, market_id, principal.driver_id, command.delivery_id)
     if locked is None:
         return NOT_FOUND
     status = locked.statuses[command.delivery_id]
-    if status is not DeliveryStatus.ARRIVED_AT_DROPOFF:
+    if _may_be_left(locked, command.delivery_id):
+        refused = await _left(conn, locked, command)
+    elif status is DeliveryStatus.ARRIVED_AT_DROPOFF:
+        refused = await _proofs(ctx, conn, locked, command, now)
+    else:
         return Answer("illegal_transition", {"status": status.value})
-    refused = await _proofs(ctx, conn, locked, command, now)
     if refused is not None:
         return refused
-    await custody.hand_over(conn, market_id, command.delivery_id)
+    if command.recipient is not None or command.left_at is not None:
+        await custody.record_recipient(conn, market_id, command.delivery_id, command.recipient, command.left_at)
     return await route_steps.take(
         ctx,
         conn,
         locked,
         lambda stops, statuses: on_deliver(stops, command.delivery_id, statuses),
         by_driver(principal.driver_id, command.occurred_at, now),
+        {DeliveryStatus.DELIVERED: {"recipient": command.recipient, "left_at": command.left_at}},
     )
+
+
+def _may_be_left(locked: LockedRoute, delivery_id: UUID) -> bool:
+    """Nobody is there, and the merchant, or operators since, want it left at the door; never what needs an age."""
+    row = locked.sheet.deliveries[delivery_id]
+    return (
+        locked.statuses[delivery_id] is DeliveryStatus.UNDELIVERABLE
+        and row["undeliverable_action"] == UndeliverableAction.LEAVE_AT_DOOR
+        and not must_be_attended(row)
+    )
+
+
+async def _left(conn: Connection, locked: LockedRoute, command: Deliver) -> Answer | None:
+    """None when the driver has said where, and shown it."""
+    if command.left_at is None:
+        return Answer("invalid", {"field": "left_at"})
+    if ProofKind.PHOTO.value not in await custody.proofs(conn, locked.market_id, command.delivery_id):
+        return Answer("illegal_transition", {"proofs_missing": [ProofKind.PHOTO.value]})
+    return None
 
 
 async def _proofs(
@@ -93,6 +126,8 @@ async def _proofs(
                 given.add(ProofKind.PINCODE)
             case PinWrong(attempts_left):
                 await custody.count_attempt(conn, market_id, delivery_id)
+                if not attempts_left:
+                    await code_attempts.exhausted(ctx, conn, locked, delivery_id, delivery_id, now)
                 return Answer("wrong_code", {"attempts_left": attempts_left})
             case PinExhausted():
                 return Answer("wrong_code", {"attempts_left": 0})

@@ -25,7 +25,8 @@ SNAPSHOT_ASKS_MAX = 64
 
 @dataclass(frozen=True, slots=True)
 class DriverPrincipal:
-    """An authenticated driver. offer_types: those of an active enrolment when the token was checked."""
+    """An authenticated driver. offer_types, pilots: what the driver might be shown when the token was checked, which
+    was at checked_at (monotonic)."""
 
     market_id: str
     driver_id: UUID
@@ -33,6 +34,8 @@ class DriverPrincipal:
     token_sha256: bytes
     expires_at: datetime
     offer_types: frozenset[str]
+    pilots: frozenset[UUID] = frozenset()
+    checked_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +53,15 @@ class SnapshotAsk:
 
 @dataclass(frozen=True, slots=True)
 class DriverSnapshot:
-    """What the database knows of a driver; the board adds the open offers."""
+    """What the database knows of a driver; the board adds the open offers. active: may work at all."""
 
+    active: bool
     presence: PresenceMode
     position: views.PositionView | None
     routes: tuple[views.RouteView, ...]
     inbox: tuple[views.InboxItem, ...]
+    offer_types: frozenset[str]
+    pilots: frozenset[UUID]
 
 
 async def authenticate(ctx: Context, token: str) -> DriverPrincipal | Refused:
@@ -64,6 +70,7 @@ async def authenticate(ctx: Context, token: str) -> DriverPrincipal | Refused:
     if parts is None or parts.kind not in (TokenKind.DRIVER, TokenKind.TICKET):
         return Refused("unknown")
     sha256 = ids.token_sha256(token)
+    checked_at = ctx.monotonic()
     row = await drivers.authenticate(ctx.pool, parts.market_id, sha256)
     if row is None or row["kind"] != parts.kind.value:
         return Refused("unknown")
@@ -84,6 +91,8 @@ async def authenticate(ctx: Context, token: str) -> DriverPrincipal | Refused:
         token_sha256=sha256,
         expires_at=row["expires_at"],
         offer_types=frozenset(row["offer_types"]),
+        pilots=frozenset(row["pilot_ids"]),
+        checked_at=checked_at,
     )
 
 
@@ -99,6 +108,7 @@ async def snapshots(ctx: Context, market_id: str, asks: Sequence[SnapshotAsk]) -
         inbox = await drivers.inbox(conn, market_id, behind, ctx.clock(), INBOX_ROWS_MAX) if behind else []
     return {
         row["driver_id"]: DriverSnapshot(
+            active=row["status"] == "active",
             presence=row["presence"],
             position=None
             if row["lat"] is None
@@ -111,6 +121,8 @@ async def snapshots(ctx: Context, market_id: str, asks: Sequence[SnapshotAsk]) -
                 for item in inbox
                 if item["driver_id"] == row["driver_id"]
             ),
+            offer_types=frozenset(row["offer_types"]),
+            pilots=frozenset(row["pilot_ids"]),
         )
         for row in rows
     }

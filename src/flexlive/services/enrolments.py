@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -15,10 +16,13 @@ from flexlive.services import markets
 from flexlive.services.context import Context
 from flexlive.services.tokens import issue_driver_tokens
 from flexlive.storage import enrolments as rows
-from flexlive.storage.pool import Record
+from flexlive.storage.failures import violated_constraint
+from flexlive.storage.pool import Connection, Record
 from flexlive.storage.transaction import transaction
 
 PAGE_ROWS_MAX: Final = 500
+PROVISIONING: Final = "provisioning"
+"""Who approved the papers of drivers signed up as ready to work."""
 ANALYZE_DRIVERS_MIN: Final = 50
 """From this many on, the planner is told."""
 
@@ -33,7 +37,8 @@ _NIL: Final = UUID(int=0)
 
 
 async def provision(ctx: Context, market_id: str, request: ops.ProvisionDrivers) -> list[ops.DriverProvisioned]:
-    """Drivers who may work at once, in the order asked. FlexliveError(not_found) names a missing offer type."""
+    """Drivers who may work at once, in the order asked. FlexliveError(not_found) names a missing offer type,
+    (conflict) when a phone is taken."""
     offered = {each.offer_type for each in await markets.offer_types(ctx, market_id)}
     asked = {offer_type for driver in request.drivers for offer_type in driver.offer_types}
     if not asked <= offered:
@@ -41,9 +46,10 @@ async def provision(ctx: Context, market_id: str, request: ops.ProvisionDrivers)
     drivers = [_driver(ctx, driver) for driver in request.drivers]
     now = ctx.clock()
     async with transaction(ctx.pool) as conn:
-        await rows.insert_drivers(conn, market_id, drivers, now)
+        await _insert(conn, market_id, drivers, now)
         pairs = [(driver.driver_id, offer_type) for driver in drivers for offer_type in driver.offer_types]
         await rows.insert_active(conn, market_id, pairs, now)
+        await rows.insert_documents(conn, market_id, pairs, PROVISIONING, now)
         issued = await issue_driver_tokens(
             conn,
             ctx,
@@ -57,6 +63,15 @@ async def provision(ctx: Context, market_id: str, request: ops.ProvisionDrivers)
         ops.DriverProvisioned(driver_id=driver.driver_id, access_token=token.token, expires_at=token.expires_at)
         for driver, token in zip(drivers, issued, strict=True)
     ]
+
+
+async def _insert(conn: Connection, market_id: str, drivers: Sequence[rows.NewDriver], now: datetime) -> None:
+    try:
+        await rows.insert_drivers(conn, market_id, drivers, now)
+    except Exception as error:
+        if violated_constraint(error) == "driver_phone_key":
+            raise FlexliveError(ErrorCode.CONFLICT, "a driver of this market has one of these phones") from None
+        raise
 
 
 async def drivers(ctx: Context, market_id: str, after: UUID | None) -> ops.DriverPage:
@@ -73,6 +88,7 @@ def _driver(ctx: Context, asked: ops.NewDriver) -> rows.NewDriver:
     return rows.NewDriver(
         driver_id=ctx.new_id(),
         first_name=asked.first_name,
+        phone=asked.phone,
         routes_active_max=asked.routes_active_max,
         vehicle_id=ctx.new_id(),
         vehicle_kind=kind.value,

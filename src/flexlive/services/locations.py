@@ -12,7 +12,7 @@ import structlog
 from prometheus_client import Counter
 
 from flexlive.domain import cells
-from flexlive.domain.eta import eta_seconds, worth_telling
+from flexlive.domain.eta import eta_seconds, imminent, worth_telling
 from flexlive.domain.geography import Point, distance_m
 from flexlive.domain.locations import Accepted, Fix, judge_ping
 from flexlive.domain.markets import MarketPolicy
@@ -21,28 +21,16 @@ from flexlive.realtime.legs import Leg
 from flexlive.realtime.presence import Position
 from flexlive.services import check_in
 from flexlive.services.context import Context
+from flexlive.services.courier_news import CourierNews, arrival, customer_cell, positions_topic, say_imminent
 from flexlive.services.drivers import DriverPrincipal
 from flexlive.storage import drivers
 from flexlive.storage.drivers import PositionRow
 from flexlive.storage.transaction import transaction
 
 FIRST_MOVEMENT_M: Final = 150.0
-NEAR_RESOLUTION: Final = 12
 _DEFAULT_POLICY: Final = MarketPolicy()
 _log = structlog.get_logger()
 _pings = Counter("flexlive_location_points_total", "Reported positions by verdict", ["verdict"])
-
-
-class CourierNews(msgspec.Struct, frozen=True, gc=False):
-    """What travels between processes about one customer's courier; ephemeral, newest wins."""
-
-    delivery_id: str
-    cell: str
-    arrives_at: datetime | None
-
-
-def positions_topic(market_id: str) -> str:
-    return f"positions.{market_id}"
 
 
 def record(ctx: Context, principal: DriverPrincipal, points: Sequence[wire.Point], now: datetime) -> None:
@@ -100,7 +88,7 @@ def _follow(ctx: Context, principal: DriverPrincipal, leg: Leg, position: Positi
         if not leg.arrived and not leg.asked and distance_m(leg.point, here) <= policy.door_crossing_radius_m:
             leg.asked = True
             ctx.spawn(_cross(ctx, principal, leg, position))
-        _tell_customer(ctx, principal.market_id, leg, position, policy)
+        _tell_customer(ctx, principal, leg, position, policy)
     elif leg.kind == "site" and not leg.asked and distance_m(leg.origin, here) >= FIRST_MOVEMENT_M:
         leg.asked = True
         ctx.spawn(_set_off(ctx, principal, leg))
@@ -122,21 +110,24 @@ async def _set_off(ctx: Context, principal: DriverPrincipal, leg: Leg) -> None:
         _log.warning("first_movement_not_written", market_id=principal.market_id, error=repr(error))
 
 
-def _tell_customer(ctx: Context, market_id: str, leg: Leg, position: Position, policy: MarketPolicy) -> None:
+def _tell_customer(
+    ctx: Context, principal: DriverPrincipal, leg: Leg, position: Position, policy: MarketPolicy
+) -> None:
     """The customer whose door is next, and nobody else, sees the cell and the arrival time."""
     if leg.delivery_id is None:
         return
-    here = Point(position.lat, position.lon)
-    near = distance_m(leg.point, here) <= policy.customer_exact_within_m
-    arrives_at = position.received_at + timedelta(seconds=eta_seconds(here, leg.point, policy))
+    here, now = Point(position.lat, position.lon), position.received_at
+    seconds = eta_seconds(here, leg.point, policy)
+    arrives_at = now + timedelta(seconds=seconds)
     told = worth_telling(leg.eta_told, arrives_at, step_seconds=policy.eta_step_seconds)
     if told:
         leg.eta_told = arrives_at
     news = CourierNews(
         delivery_id=str(leg.delivery_id),
-        cell=cells.to_wire(
-            cells.cell_of(here.lat, here.lon, NEAR_RESOLUTION if near else policy.customer_cell_resolution)
-        ),
-        arrives_at=arrives_at if told else None,
+        cell=cells.to_wire(customer_cell(here, leg.point, policy)),
+        eta=arrival(arrives_at, now, policy) if told else None,
     )
-    ctx.bus.publish(positions_topic(market_id), msgspec.json.encode(news))
+    ctx.bus.publish(positions_topic(principal.market_id), msgspec.json.encode(news))
+    if not leg.arrived and not leg.imminent_told and imminent(seconds, policy):
+        leg.imminent_told = True
+        ctx.spawn(say_imminent(ctx, principal.market_id, principal.driver_id, leg, now))

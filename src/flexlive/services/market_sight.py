@@ -70,6 +70,9 @@ def _pending(row: Record, rules: MarketRules) -> PendingDelivery:
         package_count=row["package_count"],
         weight_grams=row["weight_grams"],
         must_be_upright=row["must_be_upright"],
+        door=Point(row["dropoff_lat"], row["dropoff_lon"]),
+        dropoff_deadline_at=row["dropoff_deadline_at"],
+        pilots=frozenset(row["pilot_ids"]),
     )
 
 
@@ -107,6 +110,7 @@ async def _open_views(conn: Executor, rules: MarketRules, opened: Sequence[Recor
             weight_grams=loads[row["offer_id"]]["weight_grams"] if row["offer_id"] in loads else 0,
             must_be_upright=loads[row["offer_id"]]["must_be_upright"] if row["offer_id"] in loads else False,
             declined_by=frozenset(declined[row["offer_id"]]),
+            pilots=frozenset(row["pilot_ids"]),
         )
         for row in opened
     ]
@@ -123,5 +127,6 @@ def _history(rows: Sequence[Record]) -> History:
             last_ended_at=row["ended_at"],
             last_status=OfferStatus(row["status"]),
             refused_by=frozenset(refused.union(before.refused_by if before is not None else ())),
+            last_deliveries=row["deliveries"],
         )
     return found

@@ -12,10 +12,11 @@ from flexlive.domain.ids import is_market_id
 from flexlive.domain.markets import MarketPolicy
 from flexlive.domain.sites import zone
 from flexlive.protocol import ops
-from flexlive.services import codes
+from flexlive.services import codes, entitlements
 from flexlive.services.context import Context
 from flexlive.storage import markets as rows
 from flexlive.storage import merchants
+from flexlive.storage.enrolments import terms_of
 from flexlive.storage.pool import Record
 
 
@@ -92,6 +93,7 @@ async def sites(ctx: Context, market_id: str) -> list[ops.Site]:
 async def put_offer_type(ctx: Context, market_id: str, offer_type: str, request: ops.PutOfferType) -> ops.OfferType:
     """Create or replace. A higher terms_version makes active drivers accept again before their next offer."""
     await _row(ctx, market_id)
+    before = await terms_of(ctx.pool, market_id, offer_type)
     await rows.put_offer_type(
         ctx.pool,
         market_id,
@@ -103,6 +105,8 @@ async def put_offer_type(ctx: Context, market_id: str, offer_type: str, request:
         active=request.active,
         created_at=ctx.clock(),
     )
+    if before is not None and before != await terms_of(ctx.pool, market_id, offer_type):
+        await entitlements.refresh(ctx, market_id, offer_type)
     return next(each for each in await offer_types(ctx, market_id) if each.offer_type == offer_type)
 
 

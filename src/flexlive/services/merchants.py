@@ -44,9 +44,15 @@ async def every(ctx: Context) -> list[ops.Merchant]:
     return [msgspec.convert(dict(row.items()), ops.Merchant) for row in await rows.every(ctx.pool)]
 
 
+async def of_market(ctx: Context, market_id: str) -> list[ops.Merchant]:
+    """Those with a counter in this market."""
+    found = await rows.of_market(ctx.pool, market_id)
+    return [msgspec.convert(dict(row.items()), ops.Merchant) for row in found]
+
+
 async def create_store(ctx: Context, market_id: str, request: ops.CreateStore) -> ops.Store:
-    """A counter. FlexliveError(conflict) with market and store when the number is in use, (not_found) for an unknown
-    merchant or site."""
+    """A counter. FlexliveError(conflict) when the number is in use, with the store when it is in this market,
+    (not_found) for an unknown merchant or site."""
     await markets.require(ctx, market_id)
     if not await rows.exists(ctx.pool, request.merchant_id):
         raise FlexliveError(ErrorCode.NOT_FOUND, "no such merchant")
@@ -73,7 +79,8 @@ async def create_store(ctx: Context, market_id: str, request: ops.CreateStore) -
     )
     if not await rows.insert_store(ctx.pool, market_id, store):
         taken = await rows.store_numbered(ctx.pool, request.merchant_id, request.external_store_id)
-        found = {"market_id": taken[0], "store_id": taken[1]} if taken else {}
+        # Where else a merchant has counters is not for the operators of this market.
+        found = {"market_id": market_id, "store_id": taken[1]} if taken and taken[0] == market_id else {}
         raise FlexliveError(ErrorCode.CONFLICT, "the merchant uses this store number already", **found)
     return ops.Store(
         market_id=market_id,

@@ -112,7 +112,11 @@ async def open_offers(ctx: Context, market_id: str) -> list[OpenOffer]:
         declined = await _declined_by(conn, market_id, [row["offer_id"] for row in rows])
     return [
         OpenOffer(
-            data={"offer": row["payload"], "cells": accepted_routes.cells_on_wire(row["cells"])},
+            data={
+                "offer": row["payload"],
+                "cells": accepted_routes.cells_on_wire(row["cells"]),
+                "pilots": row["pilot_ids"],
+            },
             declined_by=declined.get(row["offer_id"], ()),
         )
         for row in rows
@@ -189,6 +193,7 @@ def _offer_state(row: Record, spoilt: bool) -> OfferState:
         package_count=row["package_count"],
         weight_grams=row["weight_grams"],
         must_be_upright=row["must_be_upright"],
+        pilots=frozenset(row["pilot_ids"]),
     )
 
 
@@ -199,6 +204,7 @@ def driver_state(row: Record, declined: frozenset[UUID]) -> DriverState:
         status=DriverStatus(row["status"]),
         presence=Presence(row["presence"]),
         enrolled=frozenset(row["offer_types"]),
+        pilots=frozenset(row["pilot_ids"]),
         vehicle=None
         if row["packages_max"] is None
         else Vehicle(row["packages_max"], row["weight_grams_max"], row["carries_upright"]),

@@ -83,6 +83,8 @@ def _check_participation(terms: Record, now: datetime) -> None:
     )
     if not taking_part:
         raise FlexliveError(ErrorCode.NOT_PARTICIPATING)
+    if terms["pilot_killed"]:
+        raise FlexliveError(ErrorCode.NOT_PARTICIPATING, "the pilot of this offer type is stopped here")
 
 
 def _check_order(windows: Windows, now: datetime) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from flexlive.storage import command_results, tokens
+from flexlive.storage import command_results, login_codes, tokens
 from flexlive.storage.leases import Lease, hold
 from flexlive.storage.pool import Pool
 from flexlive.storage.transaction import transaction
@@ -15,6 +15,7 @@ from flexlive.storage.transaction import transaction
 class RetentionOptions:
     command_results_days: float = 7.0
     tokens_ended_days: float = 7.0
+    login_codes_days: float = 1.0
     rows_per_transaction_max: int = 500
 
 
@@ -27,4 +28,7 @@ async def sweep(pool: Pool, lease: Lease, options: RetentionOptions, now: dateti
         answers_before = now - timedelta(days=options.command_results_days)
         tokens_before = now - timedelta(days=options.tokens_ended_days)
         gone = await command_results.forget(conn, lease.market_id, answers_before, rows_max)
-        return gone + await tokens.forget(conn, lease.market_id, tokens_before, rows_max)
+        gone += await tokens.forget(conn, lease.market_id, tokens_before, rows_max)
+        # Younger rows still count how often a number has asked for codes.
+        codes_before = now - timedelta(days=options.login_codes_days)
+        return gone + await login_codes.forget(conn, lease.market_id, codes_before, rows_max)

@@ -4,41 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 from uuid import UUID
 
-from flexlive.domain.deliveries import DeliveryStatus
+from flexlive.domain.deliveries import TERMINAL, DeliveryStatus
 from flexlive.domain.errors import CATALOGUE
-from flexlive.domain.pay import route_rows
-from flexlive.domain.routes import Step, StepRefused
+from flexlive.domain.routes import Step, StepRefused, on_statuses_changed
 from flexlive.domain.stops import RouteStatus, StopKind, StopState, StopStatus
+from flexlive.services import delivery_moves, earned, stop_places
 from flexlive.services.answers import OK, Answer
-from flexlive.services.causes import Cause
+from flexlive.services.causes import Cause, by_system
 from flexlive.services.context import Context
-from flexlive.services.delivery_events import delivery_events
+from flexlive.services.delivery_moves import Details
+from flexlive.services.earned import EventIds
 from flexlive.services.route_view import route_view
-from flexlive.storage import drivers, ledger, offers, routes
-from flexlive.storage.events import Appended, NewEvent, append
-from flexlive.storage.ledger import NewEntry
+from flexlive.storage import offers, route_writes, routes
+from flexlive.storage.events import NewEvent, append
 from flexlive.storage.pool import Connection, Record
+from flexlive.storage.route_writes import StopMark
 from flexlive.storage.routes import RouteSheet
 
 Stops: TypeAlias = Sequence[StopState]
 Statuses: TypeAlias = Mapping[UUID, DeliveryStatus]
 Decision: TypeAlias = Step | StepRefused
 
-NOT_FOUND = Answer("not_found")
+NOT_FOUND: Final = Answer("not_found")
 
 
 @dataclass(frozen=True, slots=True)
 class LockedRoute:
-    """A route whose deliveries and own row this transaction holds."""
+    """A route whose deliveries and own row this transaction holds, as it was when it was read: good for one step.
+
+    statuses: what is on it. incoming: what waits at a hand-over to come onto it."""
 
     market_id: str
     driver_id: UUID
     sheet: RouteSheet
     stops: tuple[StopState, ...]
     statuses: Mapping[UUID, DeliveryStatus]
+    incoming: Mapping[UUID, DeliveryStatus]
 
     @property
     def route_id(self) -> UUID:
@@ -56,65 +60,103 @@ async def lock_by_stop(conn: Connection, market_id: str, driver_id: UUID, stop_i
 
 async def lock_by_delivery(conn: Connection, market_id: str, driver_id: UUID, delivery_id: UUID) -> LockedRoute | None:
     """The driver's own route with that delivery on it; None alike for unknown and foreign ones."""
-    return await _lock(conn, market_id, driver_id, await routes.of_delivery(conn, market_id, delivery_id))
+    locked = await _lock(conn, market_id, driver_id, await routes.of_delivery(conn, market_id, delivery_id))
+    # It may have left the route while we waited for the lock.
+    return locked if locked is not None and delivery_id in locked.statuses else None
+
+
+async def lock_by_route(conn: Connection, market_id: str, driver_id: UUID, route_id: UUID) -> LockedRoute | None:
+    """The driver's own route; None alike for unknown and foreign ones."""
+    return await _lock(conn, market_id, driver_id, await routes.of_route(conn, market_id, route_id))
+
+
+async def load(conn: Connection, market_id: str, route_id: UUID) -> LockedRoute | None:
+    """A route as it stands now, for a caller that holds it and its deliveries already."""
+    sheets = await routes.sheets(conn, market_id, [route_id])
+    return _locked(market_id, sheets[0]) if sheets else None
 
 
 async def take(
-    ctx: Context, conn: Connection, locked: LockedRoute, decide: Callable[[Stops, Statuses], Decision], cause: Cause
+    ctx: Context,
+    conn: Connection,
+    locked: LockedRoute,
+    decide: Callable[[Stops, Statuses], Decision],
+    cause: Cause,
+    details: Details | None = None,
 ) -> Answer:
     """Ask the domain and write what it says; a refusal changes nothing."""
     step = decide(locked.stops, locked.statuses)
     if isinstance(step, StepRefused):
-        code = CATALOGUE[step.code].result_code
-        assert code is not None, step.code
-        return Answer(code, {"status": step.current} if step.current is not None else None)
+        return refusal(step)
     if step != Step():
-        await write(ctx, conn, locked, step, cause)
+        await write(ctx, conn, locked, step, cause, details)
     return OK
 
 
-async def write(ctx: Context, conn: Connection, locked: LockedRoute, step: Step, cause: Cause) -> None:
-    """Deliveries, stops, route, slot, offer, facts, ledger – in this transaction."""
+def refusal(step: StepRefused) -> Answer:
+    code = CATALOGUE[step.code].result_code
+    assert code is not None, step.code
+    return Answer(code, {"status": step.current} if step.current is not None else None)
+
+
+async def write(
+    ctx: Context,
+    conn: Connection,
+    locked: LockedRoute,
+    step: Step,
+    cause: Cause,
+    details: Details | None = None,
+) -> EventIds:
+    """Deliveries, packages, stops, route, slot, offer, facts, ledger – in this transaction. The deliveries' events.
+
+    details: what the event of a status says besides."""
     market_id = locked.market_id
-    events: list[NewEvent] = []
-    first_name = await drivers.first_name(conn, market_id, locked.driver_id)
-    for transition in step.transitions:
-        moved = await routes.move(
-            conn,
-            market_id,
-            [transition.delivery_id],
-            transition.to_status.value,
-            [transition.from_status.value],
-            cause.received_at,
-        )
-        if len(moved) != 1:
-            raise AssertionError(f"{transition} under lock moved {len(moved)} rows")
-        events.extend(delivery_events(moved[0], locked.driver_id, first_name, cause))
-    await _write_stops(conn, locked, step, cause)
-    await routes.advance(conn, market_id, locked.route_id)
-    offer_id: UUID | None = locked.sheet.route["offer_id"]
-    if step.route_completed:
-        await routes.end(conn, market_id, locked.route_id, RouteStatus.COMPLETED.value, cause.received_at)
-        if offer_id is not None and await offers.complete(conn, market_id, offer_id, cause.received_at):
-            events.append(cause.event("offer", offer_id, "offer.completed", {"offer_id": offer_id}))
+    events = await delivery_moves.apply(
+        conn,
+        market_id,
+        step.transitions,
+        cause,
+        driver_id=locked.driver_id,
+        route_id=locked.route_id,
+        details=details,
+    )
+    await stop_places.quote_returns(ctx, conn, locked, step)
+    marks = _marks(locked, step, cause)
+    if marks:
+        await route_writes.mark_stops(conn, market_id, marks)
+    if step.added:
+        await stop_places.append(ctx, conn, locked, step.added)
+    events += await _end_offer(conn, locked, step, cause)
+    await route_writes.advance(
+        conn,
+        market_id,
+        locked.route_id,
+        ended_as=None if step.ended is None else step.ended.value,
+        at=None if step.ended is None else cause.received_at,
+    )
     [sheet] = await routes.sheets(conn, market_id, [locked.route_id])
     shown = {"driver_id": locked.driver_id, "route": route_view(sheet)}
-    kind = "route.completed" if step.route_completed else "route.advanced"
+    kind = "route.advanced" if step.ended is None else f"route.{step.ended.value}"
     events.append(cause.event("route", locked.route_id, kind, shown))
-    appended = await append(conn, market_id, events)
-    if step.route_completed and offer_id is not None:
-        await _write_pay(ctx, conn, locked, sheet, offer_id, events, appended, cause)
+    earned_by = earned.event_ids(events, await append(conn, market_id, events))
+    await earned.write(ctx, conn, locked, step, earned_by, cause.received_at)
+    await _settle_transfers(ctx, conn, locked, step, cause)
+    return earned_by
 
 
 async def _lock(
     conn: Connection, market_id: str, driver_id: UUID, found: tuple[UUID, UUID] | None
 ) -> LockedRoute | None:
-    if found is None or found[1] != driver_id:
+    if found is None or found[1] != driver_id or await routes.lock(conn, market_id, found[0]) is None:
         return None
-    route = await routes.lock(conn, market_id, found[0])
-    if route is None:
-        return None
-    [sheet] = await routes.sheets(conn, market_id, [found[0]])
+    return await load(conn, market_id, found[0])
+
+
+def _locked(market_id: str, sheet: RouteSheet) -> LockedRoute:
+    route_id = sheet.route["route_id"]
+    at = {each: DeliveryStatus(row["status"]) for each, row in sheet.deliveries.items()}
+    statuses = {each: at[each] for each, row in sheet.deliveries.items() if row["route_id"] == route_id}
+    incoming = {each: at[each] for each, row in sheet.deliveries.items() if row["route_id"] != route_id}
     stops = tuple(
         StopState(
             stop_id=row["stop_id"],
@@ -122,53 +164,61 @@ async def _lock(
             kind=StopKind(row["kind"]),
             status=StopStatus(row["status"]),
             # A delivery that left this route (re-offered, transferred) is no work of its stops.
-            delivery_ids=tuple(each for each in row["delivery_ids"] if each in sheet.deliveries),
+            delivery_ids=tuple(
+                each for each in row["delivery_ids"] if each in (incoming if row["kind"] == "handover" else statuses)
+            ),
+            store_id=row["store_id"],
         )
         for row in sheet.stops
     )
-    statuses = {each: DeliveryStatus(row["status"]) for each, row in sheet.deliveries.items()}
-    return LockedRoute(market_id, driver_id, sheet, stops, statuses)
+    return LockedRoute(market_id, sheet.route["driver_id"], sheet, stops, statuses, incoming)
 
 
-async def _write_stops(conn: Connection, locked: LockedRoute, step: Step, cause: Cause) -> None:
+def _marks(locked: LockedRoute, step: Step, cause: Cause) -> list[StopMark]:
     at = cause.received_at
+    marks: dict[UUID, StopMark] = {}
+    kinds = {stop.stop_id: stop.kind for stop in locked.stops}
     for change in step.stops:
-        await routes.mark_stop(
-            conn,
-            locked.market_id,
-            change.stop_id,
-            change.status.value,
-            arrived_at=at if change.status is StopStatus.ARRIVED else None,
-            done_at=at if change.status is StopStatus.DONE else None,
-        )
+        mark = marks.setdefault(change.stop_id, StopMark(stop_id=change.stop_id, status=change.status.value))
+        mark.status = change.status.value
+        if change.status is StopStatus.ARRIVED:
+            mark.arrived_at = at
+        elif change.status is StopStatus.DONE or kinds[change.stop_id] is StopKind.STORE:
+            # A counter passed over ends a wait as well as one that was served: the next one's begins here.
+            mark.done_at = at
     if step.departed_stop_id is not None:
-        await routes.mark_stop(conn, locked.market_id, step.departed_stop_id, StopStatus.PENDING.value, departed_at=at)
+        going = next(stop for stop in locked.stops if stop.stop_id == step.departed_stop_id)
+        mark = marks.setdefault(going.stop_id, StopMark(stop_id=going.stop_id, status=going.status.value))
+        mark.departed_at = at
+    return list(marks.values())
 
 
-async def _write_pay(
-    ctx: Context,
-    conn: Connection,
-    locked: LockedRoute,
-    sheet: RouteSheet,
-    offer_id: UUID,
-    events: Sequence[NewEvent],
-    appended: Sequence[Appended],
-    cause: Cause,
-) -> None:
-    pay = await ledger.offer_pay(conn, locked.market_id, offer_id)
-    if pay is None:
-        return
-    delivered = {each for each, row in sheet.deliveries.items() if row["status"] == DeliveryStatus.DELIVERED}
-    tips = {each: row["tip_cents"] for each, row in sheet.deliveries.items()}
-    # The step that ends the route earns all of it, so the route's own event is the one to name.
-    earned_by = next(
-        place.event_id for event, place in zip(events, appended, strict=True) if event.kind == "route.completed"
-    )
-    entries = [
-        NewEntry(ctx.new_id(), row.delivery_id, row.kind.value, row.amount_cents, earned_by)
-        for row in route_rows(pay.base_cents, tips, delivered)
-    ]
-    if entries:
-        await ledger.insert(
-            conn, locked.market_id, locked.driver_id, locked.route_id, pay.currency, cause.received_at, entries
-        )
+async def _end_offer(conn: Connection, locked: LockedRoute, step: Step, cause: Cause) -> list[NewEvent]:
+    """The offer ends with its route; what was given back leaves an offer that goes on."""
+    offer_id: UUID | None = locked.sheet.route["offer_id"]
+    if offer_id is None:
+        return []
+    given_back = [each.delivery_id for each in step.transitions if each.to_status is DeliveryStatus.CREATED]
+    if step.ended is None:
+        if given_back:
+            await offers.release(conn, locked.market_id, offer_id, given_back)
+        return []
+    status = "forfeited" if step.ended is RouteStatus.FORFEITED else "completed"
+    if not await offers.end(conn, locked.market_id, offer_id, status, cause.received_at):
+        return []
+    return [cause.event("offer", offer_id, f"offer.{status}", {"offer_id": offer_id})]
+
+
+async def _settle_transfers(ctx: Context, conn: Connection, locked: LockedRoute, step: Step, cause: Cause) -> None:
+    """What has come to an end on this route is not taken over any more: the second driver's route loses it."""
+    ended = {each.delivery_id for each in step.transitions if each.to_status in TERMINAL}
+    second = {
+        row["transfer_route_id"]
+        for each, row in locked.sheet.deliveries.items()
+        if each in ended and row["transfer_route_id"] not in (None, locked.route_id)
+    }
+    for route_id in sorted(second):
+        other = await load(conn, locked.market_id, route_id)
+        if other is not None:
+            follows = on_statuses_changed(other.stops, other.statuses)
+            await write(ctx, conn, other, follows, by_system(cause.received_at))

@@ -22,7 +22,14 @@ def route_view(sheet: RouteSheet) -> views.RouteView:
 
 
 def _stop_view(stop: Record, sheet: RouteSheet) -> views.StopView:
-    deliveries = [sheet.deliveries[d] for d in stop["delivery_ids"] if d in sheet.deliveries]
+    # Until it is taken over, a delivery of another route shows at the hand-over and nowhere else.
+    handover = stop["kind"] == "handover"
+    deliveries = [
+        delivery
+        for each in stop["delivery_ids"]
+        if (delivery := sheet.deliveries.get(each)) is not None
+        and handover == (delivery["route_id"] != sheet.route["route_id"])
+    ]
     common: dict[str, Any] = {
         "stop_id": stop["stop_id"],
         "sequence": stop["sequence"],
@@ -54,6 +61,23 @@ def _stop_view(stop: Record, sheet: RouteSheet) -> views.StopView:
                         (d["pickup_deadline_at"] for d in deliveries if d["pickup_deadline_at"]), default=None
                     ),
                 ),
+                **common,
+            )
+        case "return":
+            return views.StopView(
+                name=stop["store_name"],
+                address=", ".join(
+                    part for part in (stop["store_unit"], stop["store_floor"], stop["site_address"]) if part
+                ),
+                contact=views.ContactView(name=stop["store_name"], phone=stop["store_phone"]),
+                instructions=_sentences(f"Entrance: {stop['entrance_name']}", stop["parking_notes"]),
+                **common,
+            )
+        case "handover":
+            return views.StopView(
+                name="Hand-over",
+                address="",
+                instructions="Meet the driver who has these packages and scan every one of them.",
                 **common,
             )
         case _:
@@ -105,6 +129,7 @@ def _delivery_view(delivery: Record, sheet: RouteSheet) -> views.StopDeliveryVie
             pincode=bool(verification.get("pincode")),
             min_age=verification.get("min_age"),
         ),
+        return_cents=delivery["pay_return_cents"],
     )
 
 

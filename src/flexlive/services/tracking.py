@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
 from flexlive.domain import cells
-from flexlive.domain.deliveries import TERMINAL, TO_CUSTOMER, DeliveryStatus
+from flexlive.domain.deliveries import BEFORE_CUSTODY, TERMINAL, TO_CUSTOMER, DeliveryStatus
 from flexlive.domain.errors import ErrorCode, FlexliveError
+from flexlive.domain.eta import eta_seconds
+from flexlive.domain.geography import Point
 from flexlive.domain.ids import TokenKind, parse_token, token_sha256
 from flexlive.domain.markets import MarketPolicy
 from flexlive.protocol import customer as wire
-from flexlive.services.causes import by_system
+from flexlive.services.causes import Cause, by_system
 from flexlive.services.context import Context
+from flexlive.services.courier_news import arrival, customer_cell
 from flexlive.services.delivery_events import OWN_LEG
 from flexlive.storage import deliveries, tokens
 from flexlive.storage import tracking as rows
 from flexlive.storage.events import append
+from flexlive.storage.pool import Connection, Executor
 from flexlive.storage.tracking import LinkRow, TrackFact
 from flexlive.storage.transaction import transaction
 
@@ -27,6 +31,9 @@ LINK_HOURS_AFTER_END: Final = 24
 FACTS_ROWS_MAX: Final = 500
 """Of one delivery's own stream; a delivery has about a dozen."""
 LINK_REVOKED_KIND: Final = "track.link_revoked"
+NOT_VALID: Final = "this tracking link is not valid"
+INSTRUCTIONS_EDITABLE: Final = BEFORE_CUSTODY | {DeliveryStatus.PICKED_UP, DeliveryStatus.ENROUTE_TO_DROPOFF}
+"""Until the driver stands at the door; what is written later would not be read."""
 
 _REASON_SHOWN: Final = TERMINAL | {DeliveryStatus.UNDELIVERABLE}
 _DEFAULT_POLICY: Final = MarketPolicy()
@@ -52,14 +59,15 @@ async def open_link(ctx: Context, token: str) -> Link:
         link = await reopen(ctx, parts.market_id, token_sha256(token))
         if link is not None:
             return link
-    raise FlexliveError(ErrorCode.NOT_FOUND, "this tracking link is not valid")
+    raise FlexliveError(ErrorCode.NOT_FOUND, NOT_VALID)
 
 
-async def reopen(ctx: Context, market_id: str, sha256: bytes) -> Link | None:
-    """The link again as it stands now; None when it does not hold any more."""
+async def reopen(ctx: Context, market_id: str, sha256: bytes, conn: Executor | None = None) -> Link | None:
+    """The link again as it stands now (conn: for the transaction it is asked in); None when it does not hold any
+    more."""
     now = ctx.clock()
     row = await rows.link(
-        ctx.pool,
+        conn or ctx.pool,
         market_id,
         sha256,
         now=now,
@@ -79,6 +87,7 @@ def state(ctx: Context, link: Link, history: Sequence[TrackFact]) -> wire.TrackS
     """Everything up to and including the link's own position; history: facts from the first on, later ones ignored."""
     row = link.row
     status = DeliveryStatus(row.status)
+    seen = _seen(ctx, link)
     return wire.TrackState(
         epoch=ctx.epoch.hex,
         seq=row.track_seq,
@@ -96,9 +105,14 @@ def state(ctx: Context, link: Link, history: Sequence[TrackFact]) -> wire.TrackS
         dropoff_address=row.dropoff_address,
         dropoff_unit=row.dropoff_unit,
         dropoff_instructions=row.dropoff_instructions,
+        instructions_editable=status in INSTRUCTIONS_EDITABLE,
+        door=wire.Door(row.dropoff_lat, row.dropoff_lon),
         courier_imminent=row.courier_imminent and status in OWN_LEG,
-        courier=_courier(ctx, link),
+        courier=_courier(ctx, link, seen),
+        eta=_eta(ctx, link, seen) if status is DeliveryStatus.ENROUTE_TO_DROPOFF else None,
         pincode=row.pincode if status in TO_CUSTOMER else None,
+        recipient=row.recipient if status is DeliveryStatus.DELIVERED else None,
+        left_at=row.left_at if status is DeliveryStatus.DELIVERED else None,
         reason_code=row.reason_code if status in _REASON_SHOWN else None,
         timeline=timeline([fact for fact in history if fact.seq <= row.track_seq]),
     )
@@ -115,33 +129,69 @@ def timeline(history: Sequence[TrackFact]) -> tuple[wire.TimelineEntry, ...]:
 
 
 async def revoke_links(ctx: Context, market_id: str, delivery_id: UUID) -> int:
-    """End every link to a delivery: new requests at once, open streams as soon as the event arrives. How many."""
-    now = ctx.clock()
+    """End every link to a delivery: new requests at once, open streams as soon as the event arrives. How many.
+
+    FlexliveError(not_found) for a delivery that is not in this market."""
     async with transaction(ctx.pool) as conn:
-        row = await deliveries.lock(conn, market_id, delivery_id)
-        if row is None:
+        if await deliveries.lock(conn, market_id, delivery_id) is None:
             raise FlexliveError(ErrorCode.NOT_FOUND)
-        ended = await tokens.revoke_subject(conn, market_id, "track", delivery_id, now)
-        told = {"status": row["status"], "at": now, "courier": None}
-        revoked = by_system(now).event("track", delivery_id, LINK_REVOKED_KIND, told)
-        if ended:
-            await append(conn, market_id, [revoked])
+        ended = await revoke(conn, market_id, delivery_id, by_system(ctx.clock()))
     if ended:
         ctx.committed(market_id)
     return ended
 
 
-def _courier(ctx: Context, link: Link) -> wire.Courier | None:
+async def revoke(conn: Connection, market_id: str, delivery_id: UUID, cause: Cause) -> int:
+    """The same inside a transaction that holds the delivery's row. How many links ended; call ctx.committed after."""
+    ended = await tokens.revoke_subject(conn, market_id, "track", delivery_id, cause.received_at)
+    if ended:
+        row = await deliveries.lock(conn, market_id, delivery_id)
+        assert row is not None
+        # The customer's own stream says neither who acted nor who drives.
+        anonymous = by_system(cause.received_at, cause.reason_code)
+        told = {"status": row["status"], "at": cause.received_at, "courier": None}
+        await append(conn, market_id, [anonymous.event("track", delivery_id, LINK_REVOKED_KIND, told)])
+    return ended
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """Where the courier of the own leg was last, and when we heard of it."""
+
+    point: Point
+    at: datetime
+
+
+def _seen(ctx: Context, link: Link) -> _Seen | None:
+    row = link.row
+    if row.driver_id is None:
+        return None
+    present = ctx.presence.get(link.market_id, row.driver_id)
+    if present is not None:
+        return _Seen(Point(present.position.lat, present.position.lon), present.position.received_at)
+    if row.courier_lat is None or row.courier_lon is None or row.courier_seen_at is None:
+        return None
+    return _Seen(Point(row.courier_lat, row.courier_lon), row.courier_seen_at)
+
+
+def _courier(ctx: Context, link: Link, seen: _Seen | None) -> wire.Courier | None:
     row = link.row
     if row.courier_first_name is None or row.driver_id is None:
         return None
+    if seen is None:
+        return wire.Courier(row.courier_first_name, None)
+    door, policy = Point(row.dropoff_lat, row.dropoff_lon), _policy(ctx, link)
+    return wire.Courier(row.courier_first_name, cells.to_wire(customer_cell(seen.point, door, policy)))
+
+
+def _eta(ctx: Context, link: Link, seen: _Seen | None) -> wire.Arrival | None:
+    if seen is None:
+        return None
+    policy, now = _policy(ctx, link), ctx.clock()
+    seconds = eta_seconds(seen.point, Point(link.row.dropoff_lat, link.row.dropoff_lon), policy)
+    return arrival(seen.at + timedelta(seconds=seconds), now, policy)
+
+
+def _policy(ctx: Context, link: Link) -> MarketPolicy:
     rules = ctx.rules.peek(link.market_id)
-    policy = rules.policy if rules is not None else _DEFAULT_POLICY
-    present = ctx.presence.get(link.market_id, row.driver_id)
-    if present is not None:
-        cell = cells.cell_of(present.position.lat, present.position.lon, policy.customer_cell_resolution)
-    elif row.courier_lat is not None and row.courier_lon is not None:
-        cell = cells.cell_of(row.courier_lat, row.courier_lon, policy.customer_cell_resolution)
-    else:
-        cell = None
-    return wire.Courier(row.courier_first_name, None if cell is None else cells.to_wire(cell))
+    return rules.policy if rules is not None else _DEFAULT_POLICY

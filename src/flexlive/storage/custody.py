@@ -36,10 +36,41 @@ async def take(
     return [row["package_id"] for row in rows]
 
 
-async def hand_over(conn: Connection, market_id: str, delivery_id: UUID) -> list[UUID]:
-    """Custody ends at the door; returns the packages handed over."""
-    rows = await conn.fetch(*_sql.hand_over_packages.bind(market_id=market_id, delivery_id=delivery_id))
-    return [row["package_id"] for row in rows]
+async def settle(conn: Connection, market_id: str, custodies: Mapping[UUID, str]) -> None:
+    """Custody of what is held of these deliveries ends: delivered, returned, disposed or lost."""
+    await conn.execute(
+        *_sql.settle_packages.bind(
+            market_id=market_id, delivery_ids=list(custodies), custodies=list(custodies.values())
+        )
+    )
+
+
+async def unscan(conn: Connection, market_id: str, delivery_ids: Sequence[UUID]) -> None:
+    """Still the store's: whoever comes next scans anew."""
+    await conn.execute(*_sql.unscan_packages.bind(market_id=market_id, delivery_ids=delivery_ids))
+
+
+async def rescan(
+    conn: Connection, market_id: str, delivery_ids: Sequence[UUID], barcode: str, at: datetime
+) -> UUID | None:
+    """Mark the held package with that barcode as read again; its delivery, or None when none of these has it."""
+    row = await conn.fetchrow(
+        *_sql.rescan_package.bind(market_id=market_id, delivery_ids=delivery_ids, barcode=barcode, rescanned_at=at)
+    )
+    return None if row is None else row["delivery_id"]
+
+
+async def unrescan(conn: Connection, market_id: str, delivery_ids: Sequence[UUID]) -> None:
+    await conn.execute(*_sql.unrescan_packages.bind(market_id=market_id, delivery_ids=delivery_ids))
+
+
+async def record_recipient(
+    conn: Connection, market_id: str, delivery_id: UUID, recipient: str | None, left_at: str | None
+) -> None:
+    """Who took it, or where it was left."""
+    await conn.execute(
+        *_sql.record_recipient.bind(market_id=market_id, delivery_id=delivery_id, recipient=recipient, left_at=left_at)
+    )
 
 
 async def insert_proof(
@@ -84,3 +115,8 @@ async def count_attempt(conn: Connection, market_id: str, delivery_id: UUID) -> 
     """One more wrong PIN; returns the number of attempts."""
     row = await conn.fetchrow(*_sql.count_proof_attempt.bind(market_id=market_id, delivery_id=delivery_id))
     return 0 if row is None else row["proof_attempts"]
+
+
+async def reset_pin_attempts(conn: Connection, market_id: str, delivery_id: UUID) -> None:
+    """An operator has looked at it: the PIN may be tried again."""
+    await conn.execute(*_sql.reset_proof_attempts.bind(market_id=market_id, delivery_id=delivery_id))

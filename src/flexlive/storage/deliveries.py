@@ -141,6 +141,11 @@ async def get(conn: Executor, market_id: str, delivery_id: UUID) -> Record | Non
     return await conn.fetchrow(*_sql.delivery.bind(market_id=market_id, delivery_id=delivery_id))
 
 
+async def holders(conn: Connection, market_id: str, delivery_id: UUID) -> Record | None:
+    """(driver_id, route_id, route_active, transfer_route_id, second_driver_id, offer_id), nulls for nobody."""
+    return await conn.fetchrow(*_sql.delivery_holders.bind(market_id=market_id, delivery_id=delivery_id))
+
+
 async def lock(conn: Connection, market_id: str, delivery_id: UUID) -> Record | None:
     """(delivery_id, merchant_id, status, readiness, version, driver_id), locked until the transaction ends."""
     return await conn.fetchrow(*_sql.lock_delivery.bind(market_id=market_id, delivery_id=delivery_id))

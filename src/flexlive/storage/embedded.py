@@ -125,6 +125,10 @@ class EmbeddedPostgres:
         """Crash it, to rehearse recovery: kill -9 of the postmaster. start() brings it back, under the same dsn."""
         await _in_thread(self._kill, threading.Event())
 
+    async def crash(self) -> None:
+        """kill(), and all its other processes at the same moment, as a machine without power would lose them."""
+        await _in_thread(self._crash, threading.Event())
+
     async def __aenter__(self) -> Self:
         await self.start()
         return self
@@ -164,6 +168,11 @@ class EmbeddedPostgres:
                 self._postmaster.kill()
                 # Reaped here: a start() right after must not take the dying process for a running one.
                 self._postmaster.wait()
+
+    def _crash(self) -> None:
+        others = list(process.processes_in(self._opened().pgdata))
+        self._kill()
+        process.kill_all(others)
 
     def _end_processes(self) -> None:
         # The watchdog goes last: should we be killed in here, it still acts.

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,6 +88,12 @@ def end_orphans(cluster: Cluster) -> None:
         if not orphans or _wait(lambda: not any(processes_in(cluster.pgdata)), QUIT_TIMEOUT_SECONDS):
             return
     raise EmbeddedPostgresError(f"processes of a killed PostgreSQL still live in {cluster.pgdata}: {orphans}")
+
+
+def kill_all(pids: Iterable[int]) -> None:
+    """kill -9; whoever is gone already is no error."""
+    for pid in pids:
+        _signal(pid, signal.SIGKILL)
 
 
 def end_child(process: subprocess.Popen[bytes], stop_timeout_seconds: float) -> None:

@@ -41,3 +41,17 @@ def violated_constraint(error: BaseException) -> str | None:
 def unstorable_text(error: BaseException) -> bool:
     """Whether a text held a character PostgreSQL cannot store (U+0000, a lone surrogate)."""
     return isinstance(error, asyncpg.CharacterNotInRepertoireError | asyncpg.UntranslatableCharacterError)
+
+
+def in_one_line(error: BaseException) -> str | None:
+    """What the operator of a command is told when its database (or the disk below it) said no; None for our mistakes."""
+    if unreachable(error):
+        return f"the database cannot be reached: {_first_line(error)}"
+    if isinstance(error, asyncpg.PostgresError):
+        return f"the database refused: {_first_line(error)}"
+    return None
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -9,7 +9,7 @@ from typing import Literal
 from flexlive.storage import queries
 from flexlive.storage.pool import Executor
 
-LeaseName = Literal["relay", "dispatcher", "sweeper"]
+LeaseName = Literal["relay", "dispatcher", "sweeper", "watch"]
 
 _sql = queries.load("leases")
 

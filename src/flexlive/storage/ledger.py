@@ -24,18 +24,11 @@ class NewEntry:
     event_id: int
 
 
-@dataclass(frozen=True, slots=True)
-class OfferPay:
-    base_cents: int
-    tip_cents: int
-    currency: str
-
-
 async def insert(
     conn: Connection,
     market_id: str,
     driver_id: UUID,
-    route_id: UUID,
+    route_id: UUID | None,
     currency: str,
     created_at: datetime,
     entries: Sequence[NewEntry],
@@ -54,8 +47,3 @@ async def insert(
             event_ids=[entry.event_id for entry in entries],
         )
     )
-
-
-async def offer_pay(conn: Connection, market_id: str, offer_id: UUID) -> OfferPay | None:
-    row = await conn.fetchrow(*_sql.offer_pay.bind(market_id=market_id, offer_id=offer_id))
-    return None if row is None else OfferPay(row["base_cents"], row["tip_cents"], row["currency"])

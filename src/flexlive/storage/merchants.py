@@ -63,6 +63,11 @@ async def every(conn: Executor) -> list[Record]:
     return await conn.fetch(*_sql.merchants.bind())
 
 
+async def of_market(conn: Executor, market_id: str) -> list[Record]:
+    """As every(), of those with a store in this market."""
+    return await conn.fetch(*_sql.merchants_of_market.bind(market_id=market_id))
+
+
 async def insert_key(
     conn: Executor, merchant_id: UUID, key_sha256: bytes, scopes: Sequence[str], created_at: datetime
 ) -> None:

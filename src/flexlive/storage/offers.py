@@ -16,7 +16,8 @@ _sql = load("offers")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewOffer:
-    """An offer as it is opened. Money in integer cents, cells as H3 integers; payload: the wire body."""
+    """An offer as it is opened. Money in integer cents, base_cents with the distance. Cells as H3 integers;
+    payload: the wire body."""
 
     offer_id: UUID
     offer_type: str
@@ -26,6 +27,7 @@ class NewOffer:
     cells: Sequence[int]
     ring: int
     base_cents: int
+    distance_cents: int
     tip_cents: int
     wait_rate_cents_per_minute: int
     currency: str
@@ -35,6 +37,7 @@ class NewOffer:
     opened_at: datetime
     widen_at: datetime | None
     valid_until: datetime
+    pilot_ids: Sequence[UUID] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,15 @@ class NewStop:
     geofence_radius_m: int
 
 
+@dataclass(frozen=True, slots=True)
+class NewPay:
+    """What a delivery earns its winner, in cents; base without the distance."""
+
+    delivery_id: UUID
+    base_cents: int
+    distance_cents: int
+
+
 async def lock_many(conn: Connection, market_id: str, offer_ids: Sequence[UUID]) -> list[Record]:
     """Offers locked in id order, each with db_now read after its lock; open ones with their load."""
     return await conn.fetch(*_sql.lock_offers.bind(market_id=market_id, offer_ids=offer_ids))
@@ -84,9 +96,11 @@ async def loads(conn: Executor, market_id: str, offer_ids: Sequence[UUID]) -> li
 
 
 async def accept(
-    conn: Connection, market_id: str, won: Sequence[Acceptance], stops: Sequence[NewStop]
+    conn: Connection, market_id: str, won: Sequence[Acceptance], stops: Sequence[NewStop], pay: Sequence[NewPay]
 ) -> tuple[int, int]:
-    """Write the winners' offers, routes, stops, slots and deliveries; how many offers and deliveries moved."""
+    """Write the winners' offers, routes, stops, slots and deliveries; how many offers and deliveries moved.
+
+    pay: of every delivery of these offers; one without would not move."""
     row = await conn.fetchrow(
         *_sql.accept_offers.bind(
             market_id=market_id,
@@ -105,6 +119,9 @@ async def accept(
             lats=[stop.lat for stop in stops],
             lons=[stop.lon for stop in stops],
             radii_m=[stop.geofence_radius_m for stop in stops],
+            paid_ids=[each.delivery_id for each in pay],
+            bases_cents=[each.base_cents for each in pay],
+            distances_cents=[each.distance_cents for each in pay],
         )
     )
     assert row is not None
@@ -124,6 +141,7 @@ async def insert(conn: Connection, market_id: str, opened: Sequence[tuple[NewOff
             cells=offer.cells,
             ring=offer.ring,
             base_cents=offer.base_cents,
+            distance_cents=offer.distance_cents,
             tip_cents=offer.tip_cents,
             wait_rate_cents_per_minute=offer.wait_rate_cents_per_minute,
             currency=offer.currency,
@@ -133,6 +151,7 @@ async def insert(conn: Connection, market_id: str, opened: Sequence[tuple[NewOff
             opened_at=offer.opened_at,
             widen_at=offer.widen_at,
             valid_until=offer.valid_until,
+            pilot_ids=offer.pilot_ids,
         )[1:]
         for offer, _ in opened
     ]
@@ -174,9 +193,15 @@ async def close(conn: Connection, market_id: str, offer_id: UUID, status: str, a
     return [row["delivery_id"] for row in rows]
 
 
-async def complete(conn: Connection, market_id: str, offer_id: UUID, at: datetime) -> bool:
-    rows = await conn.fetch(*_sql.complete_offer.bind(market_id=market_id, offer_id=offer_id, ended_at=at))
+async def end(conn: Connection, market_id: str, offer_id: UUID, status: str, at: datetime) -> bool:
+    """End an accepted offer (`completed` or `forfeited`); False when it was none."""
+    rows = await conn.fetch(*_sql.end_offer.bind(market_id=market_id, offer_id=offer_id, status=status, ended_at=at))
     return bool(rows)
+
+
+async def release(conn: Connection, market_id: str, offer_id: UUID, delivery_ids: Sequence[UUID]) -> None:
+    """These of an accepted offer's deliveries may be offered again."""
+    await conn.execute(*_sql.release_deliveries.bind(market_id=market_id, offer_id=offer_id, delivery_ids=delivery_ids))
 
 
 async def exists(conn: Connection, market_id: str, offer_id: UUID) -> bool:

@@ -1,4 +1,4 @@
-"""Routes as rows: stops, the deliveries and packages on board, check-ins, proofs."""
+"""Routes as rows, read and locked: stops, deliveries and packages on board, check-ins. Writing is in route_writes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ _sql = load("routes")
 
 @dataclass(frozen=True, slots=True)
 class RouteSheet:
-    """A route with everything its driver may see, as rows: stops in order, deliveries, packages by delivery."""
+    """A route with everything its driver may see, as rows: stops in order, deliveries, packages by delivery.
+
+    Deliveries that wait at a hand-over to come onto this route are among them; their route_id is the other route's."""
 
     route: Record
     stops: tuple[Record, ...]
@@ -67,11 +69,15 @@ async def _fill(conn: Executor, market_id: str, routes: Sequence[Record]) -> lis
     for stop in await conn.fetch(*_sql.stops.bind(market_id=market_id, route_ids=route_ids)):
         stops[stop["route_id"]].append(stop)
     deliveries: defaultdict[UUID, dict[UUID, Record]] = defaultdict(dict)
+    on_board: set[UUID] = set()
     for delivery in await conn.fetch(*_sql.route_deliveries.bind(market_id=market_id, route_ids=route_ids)):
-        deliveries[delivery["route_id"]][delivery["delivery_id"]] = delivery
+        on_board.add(delivery["delivery_id"])
+        for route_id in {delivery["route_id"], delivery["transfer_route_id"]}:
+            deliveries[route_id][delivery["delivery_id"]] = delivery
     packages: defaultdict[UUID, list[Record]] = defaultdict(list)
-    for package in await conn.fetch(*_sql.route_packages.bind(market_id=market_id, route_ids=route_ids)):
-        packages[package["delivery_id"]].append(package)
+    if on_board:
+        for package in await conn.fetch(*_sql.route_packages.bind(market_id=market_id, delivery_ids=list(on_board))):
+            packages[package["delivery_id"]].append(package)
     return [
         RouteSheet(
             route=route,
@@ -95,61 +101,26 @@ async def of_delivery(conn: Connection, market_id: str, delivery_id: UUID) -> tu
     return None if row is None else (row["route_id"], row["driver_id"])
 
 
+async def of_route(conn: Connection, market_id: str, route_id: UUID) -> tuple[UUID, UUID] | None:
+    """(route_id, driver_id) of a route."""
+    row = await conn.fetchrow(*_sql.route_of_route.bind(market_id=market_id, route_id=route_id))
+    return None if row is None else (row["route_id"], row["driver_id"])
+
+
 async def lock(conn: Connection, market_id: str, route_id: UUID) -> Record | None:
-    """Lock the route's deliveries, then the route; the row carries db_now read after the lock."""
-    await conn.fetch(*_sql.lock_route_deliveries.bind(market_id=market_id, route_id=route_id))
-    return await conn.fetchrow(*_sql.lock_route.bind(market_id=market_id, route_id=route_id))
+    """Lock the route's deliveries, then the route, and with them the routes it exchanges packages with, in id order.
+
+    The row carries db_now read after the lock."""
+    work = await conn.fetch(*_sql.lock_route_deliveries.bind(market_id=market_id, route_id=route_id))
+    concerned = {route_id, *(row["route_id"] for row in work), *(row["transfer_route_id"] for row in work)} - {None}
+    rows = await conn.fetch(*_sql.lock_routes.bind(market_id=market_id, route_ids=list(concerned)))
+    return next((row for row in rows if row["route_id"] == route_id), None)
 
 
-async def move(
-    conn: Connection, market_id: str, delivery_ids: Sequence[UUID], status: str, sources: Sequence[str], at: datetime
-) -> list[Record]:
-    """Move those deliveries that are in one of `sources`; returns the moved with status, readiness, version."""
-    return await conn.fetch(
-        *_sql.move_deliveries.bind(
-            market_id=market_id, delivery_ids=delivery_ids, status=status, sources=sources, status_at=at
-        )
-    )
-
-
-async def set_readiness(
-    conn: Connection, market_id: str, delivery_ids: Sequence[UUID], readiness: str, sources: Sequence[str]
-) -> list[Record]:
-    return await conn.fetch(
-        *_sql.set_readiness.bind(market_id=market_id, delivery_ids=delivery_ids, readiness=readiness, sources=sources)
-    )
-
-
-async def mark_stop(
-    conn: Connection,
-    market_id: str,
-    stop_id: UUID,
-    status: str,
-    *,
-    departed_at: datetime | None = None,
-    arrived_at: datetime | None = None,
-    done_at: datetime | None = None,
-) -> None:
-    await conn.fetchrow(
-        *_sql.mark_stop.bind(
-            market_id=market_id,
-            stop_id=stop_id,
-            status=status,
-            departed_at=departed_at,
-            arrived_at=arrived_at,
-            done_at=done_at,
-        )
-    )
-
-
-async def advance(conn: Connection, market_id: str, route_id: UUID) -> None:
-    """Every change a driver sees is a new version of the route."""
-    await conn.fetchrow(*_sql.advance_route.bind(market_id=market_id, route_id=route_id))
-
-
-async def end(conn: Connection, market_id: str, route_id: UUID, status: str, at: datetime) -> bool:
-    row = await conn.fetchrow(*_sql.end_route.bind(market_id=market_id, route_id=route_id, status=status, ended_at=at))
-    return row is not None
+async def entrances(conn: Executor, market_id: str, site_ids: Sequence[UUID]) -> dict[UUID, Record]:
+    """(site_id, entrance_lat, entrance_lon, geofence_radius_m) by site."""
+    rows = await conn.fetch(*_sql.site_entrances.bind(market_id=market_id, site_ids=site_ids))
+    return {row["site_id"]: row for row in rows}
 
 
 async def insert_check_in(conn: Connection, market_id: str, check_in: NewCheckIn) -> None:
@@ -173,3 +144,14 @@ async def stop_codes(conn: Connection, market_id: str, stop_id: UUID) -> tuple[s
     """(check-in code of the site, hand-off code of the store) of a stop."""
     row = await conn.fetchrow(*_sql.stop_codes.bind(market_id=market_id, stop_id=stop_id))
     return (None, None) if row is None else (row["check_in_code"], row["handoff_code"])
+
+
+async def count_code_attempt(conn: Connection, market_id: str, stop_id: UUID) -> int:
+    """One more wrong code at this stop; returns the number of attempts."""
+    row = await conn.fetchrow(*_sql.count_code_attempt.bind(market_id=market_id, stop_id=stop_id))
+    return 0 if row is None else row["code_attempts"]
+
+
+async def reset_code_attempts(conn: Connection, market_id: str, stop_id: UUID) -> None:
+    """An operator has looked at it: the code may be tried again."""
+    await conn.execute(*_sql.reset_code_attempts.bind(market_id=market_id, stop_id=stop_id))

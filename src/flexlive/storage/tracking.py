@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from flexlive.storage.pool import Executor
+from flexlive.storage.pool import Connection, Executor, Record
 from flexlive.storage.queries import load
 
 _sql = load("tracking")
@@ -31,9 +31,13 @@ class LinkRow:
     dropoff_address: str
     dropoff_unit: str
     dropoff_instructions: str
+    dropoff_lat: float
+    dropoff_lon: float
     fulfilled_by: str
     courier_imminent: bool
     pincode: str | None
+    recipient: str | None
+    left_at: str | None
     reason_code: str | None
     store_name: str
     time_zone: str
@@ -41,6 +45,7 @@ class LinkRow:
     driver_id: UUID | None
     courier_lat: float | None
     courier_lon: float | None
+    courier_seen_at: datetime | None
     package_count: int
 
 
@@ -83,3 +88,29 @@ async def facts(conn: Executor, market_id: str, delivery_id: UUID, *, after_seq:
         *_sql.facts.bind(market_id=market_id, stream=f"track:{delivery_id}", after_seq=after_seq, rows_max=rows_max)
     )
     return [TrackFact(row["seq"], row["kind"], row["data"]) for row in rows]
+
+
+async def facts_of_kind(conn: Executor, market_id: str, delivery_id: UUID, kind: str) -> int:
+    """How many facts of a kind the customer's stream has."""
+    return await conn.fetchval(*_sql.facts_of_kind.bind(market_id=market_id, stream=f"track:{delivery_id}", kind=kind))
+
+
+async def set_courier_imminent(
+    conn: Connection, market_id: str, delivery_id: UUID, driver_id: UUID, status: str
+) -> str | None:
+    """Raise the flag once while that driver brings it and it has that status; the driver's first name when this call
+    did."""
+    return await conn.fetchval(
+        *_sql.set_courier_imminent.bind(
+            market_id=market_id, delivery_id=delivery_id, driver_id=driver_id, status=status
+        )
+    )
+
+
+async def set_instructions(conn: Connection, market_id: str, delivery_id: UUID, text: str) -> Record:
+    """(delivery_id, status, readiness, version) afterwards; the caller holds the delivery's row."""
+    row = await conn.fetchrow(
+        *_sql.set_instructions.bind(market_id=market_id, delivery_id=delivery_id, dropoff_instructions=text)
+    )
+    assert row is not None
+    return row

@@ -14,6 +14,7 @@ from flexlive.services import drivers, tokens
 from flexlive.services.context import Context
 from flexlive.services.drivers import DriverPrincipal
 from flexlive.services.tokens import MerchantPrincipal, OpsPrincipal
+from flexlive.web.rate_limit import token_was_good
 
 DELIVERIES_SCOPE: Final = "deliveries"
 _PRINCIPAL: Final = "flexlive_principal"
@@ -49,7 +50,7 @@ async def require_ops(connection: AnyConnection, _: BaseRouteHandler) -> None:
     market_id = connection.path_params.get("market_id")
     if market_id is not None:
         principal.require_market(market_id)
-    connection.scope["state"][_PRINCIPAL] = principal
+    _known(connection, principal)
 
 
 async def require_merchant(connection: AnyConnection, _: BaseRouteHandler) -> None:
@@ -57,7 +58,12 @@ async def require_merchant(connection: AnyConnection, _: BaseRouteHandler) -> No
     principal = await tokens.verify_merchant(_ctx(connection), bearer(connection))
     if DELIVERIES_SCOPE not in principal.scopes:
         raise FlexliveError(ErrorCode.FORBIDDEN)
-    connection.scope["state"][_PRINCIPAL] = principal
+    _known(connection, principal)
+
+
+async def require_driver(connection: AnyConnection, _: BaseRouteHandler) -> None:
+    """Guard: an access token, see authenticate_driver."""
+    connection.scope["state"][_PRINCIPAL] = await authenticate_driver(_ctx(connection), connection)
 
 
 async def authenticate_driver(ctx: Context, connection: AnyConnection) -> DriverPrincipal:
@@ -67,6 +73,7 @@ async def authenticate_driver(ctx: Context, connection: AnyConnection) -> Driver
         raise FlexliveError(ErrorCode.UNAUTHORIZED)
     match await drivers.authenticate(ctx, token):
         case DriverPrincipal() as principal:
+            token_was_good(connection.scope)
             return principal
         case drivers.Refused("expired"):
             raise FlexliveError(ErrorCode.TOKEN_EXPIRED)
@@ -74,6 +81,16 @@ async def authenticate_driver(ctx: Context, connection: AnyConnection) -> Driver
             raise FlexliveError(ErrorCode.DEACTIVATED)
         case drivers.Refused():
             raise FlexliveError(ErrorCode.UNAUTHORIZED)
+
+
+def _known(connection: AnyConnection, principal: OpsPrincipal | MerchantPrincipal) -> None:
+    token_was_good(connection.scope)
+    connection.scope["state"][_PRINCIPAL] = principal
+
+
+def driver_of(connection: AnyConnection) -> DriverPrincipal:
+    """What require_driver has found."""
+    return connection.scope["state"][_PRINCIPAL]
 
 
 def merchant_of(connection: AnyConnection) -> MerchantPrincipal:

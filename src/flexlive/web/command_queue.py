@@ -15,6 +15,7 @@ from flexlive.protocol.codec import encode_result
 from flexlive.services import commands
 from flexlive.storage.group_commit import QueueFullError
 from flexlive.storage.transaction import OutcomeUnknownError
+from flexlive.web.outages import log_failure
 
 if TYPE_CHECKING:
     from flexlive.web.driver_connection import DriverConnection
@@ -84,8 +85,9 @@ class CommandQueue:
             if error.entry.result_code is not None:
                 return encode_result(command.cmd, ok=False, code=error.entry.result_code)
             connection.close(CloseCode(error.entry.close_code or CloseCode.INTERNAL), error.code)
-        except Exception:
-            _log.exception("command failed", market_id=connection.principal.market_id, type=type(command).__name__)
+        except Exception as error:
+            kind = type(command).__name__
+            log_failure(_log, "command failed", error, market_id=connection.principal.market_id, type=kind)
             connection.close(CloseCode.INTERNAL, "internal error")
         return None
 

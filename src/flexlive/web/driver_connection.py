@@ -161,6 +161,11 @@ class DriverConnection:
         self.edge.ctx.presence.disconnect(self.principal.market_id, self.principal.driver_id)
         self.close(CloseCode.FORBIDDEN, "logged out")
 
+    def suspended(self) -> None:
+        self.session = None
+        self.edge.ctx.presence.disconnect(self.principal.market_id, self.principal.driver_id)
+        self.close(CloseCode.DEACTIVATED, "suspended")
+
     def joined(self, session: DriverSession) -> None:
         """This connection carries the session now; nothing is written before `release`."""
         self.session = session
@@ -226,7 +231,10 @@ class DriverConnection:
                 # One that comes while another is being answered is answered with it.
                 if not self._holding:
                     self.edge.ctx.spawn(driver_opening.send_snapshot(self, self.hold()))
-            case OfferSeen() | NoticeSeen():
+            case NoticeSeen(notice_id=notice_id):
+                ctx, who = self.edge.ctx, self.principal
+                ctx.seen_notices.put(who.market_id, notice_id, who.driver_id, ctx.clock())
+            case OfferSeen():
                 # Told to whoever rings phones that have not seen an offer; nobody does yet.
                 pass
             case _:

@@ -22,6 +22,7 @@ from flexlive.realtime.hub import HubFact
 from flexlive.realtime.sessions import DriverSession
 from flexlive.services.commands import stored_results
 from flexlive.services.drivers import DriverSnapshot, SnapshotAsk
+from flexlive.web.outages import log_failure
 
 if TYPE_CHECKING:
     from flexlive.web.driver_connection import DriverConnection
@@ -48,8 +49,8 @@ async def open_session(connection: DriverConnection, hello: Hello) -> None:
     began = connection.edge.ctx.monotonic()
     try:
         answer = await _answer(connection, hello)
-    except Exception:
-        _log.exception("opening failed", market_id=connection.principal.market_id)
+    except Exception as error:
+        log_failure(_log, "opening failed", error, market_id=connection.principal.market_id)
         connection.close(CloseCode.INTERNAL, "opening failed")
         return
     if answer is not None:
@@ -61,8 +62,8 @@ async def send_snapshot(connection: DriverConnection, position_seq: int) -> None
     """Answer a `sync`: the facts after position_seq wait until the snapshot is out."""
     try:
         snapshot = await _read(connection)
-    except Exception:
-        _log.exception("snapshot failed", market_id=connection.principal.market_id)
+    except Exception as error:
+        log_failure(_log, "snapshot failed", error, market_id=connection.principal.market_id)
         connection.close(CloseCode.INTERNAL, "snapshot failed")
         return
     session = connection.session
@@ -97,7 +98,7 @@ def _replay(
     connection: DriverConnection, session: DriverSession, hello: Hello, replay: Replay, results: dict[str, bytes]
 ) -> None:
     edge, principal = connection.edge, connection.principal
-    edge.sessions.attach(session, connection, principal.family_id, principal.offer_types)
+    edge.sessions.attach(session, connection, principal.family_id)
     connection.joined(session)
     session.ring.ack(replay.from_seq)
     stored, unknown = _split(hello, results)
@@ -109,6 +110,9 @@ def _replay(
         connection.link.send_fact(_SKIP if _is_dead(connection, fact) else fact.template or _SKIP, seq)
     _send(connection, _LIVE)
     connection.went_live(session.ring.last_seq)
+    edge.sessions.entitle_as_read(
+        session, principal.offer_types, principal.pilots, read_at=principal.checked_at, now=edge.ctx.clock()
+    )
     if hello.position is not None:
         connection.located((hello.position,))
 
@@ -125,12 +129,19 @@ async def _begin(
     position_seq = session.ring.last_seq
     if hello.position is not None:
         connection.located((hello.position,))
+    read_at = edge.ctx.monotonic()
     snapshot = await _read(connection)
     if connection.closed or connection.session is not session:
         return None
     if snapshot is None:
         connection.close(CloseCode.FORBIDDEN, "no such driver")
         return None
+    if not snapshot.active:
+        # Suspended between the handshake and hello: that fact found no session to end.
+        edge.sessions.end(session)
+        connection.suspended()
+        return None
+    edge.sessions.entitle_as_read(session, snapshot.offer_types, snapshot.pilots, read_at=read_at, now=edge.ctx.clock())
     online = session.seat.online if session.presence_known else snapshot.presence == "online"
     edge.board.place(session.seat, _whereabouts(connection, snapshot), online=online)
     _send(connection, _opening_frame(connection, hello, session, position_seq, refused, results))

@@ -25,6 +25,7 @@ from flexlive.services.context import Context
 from flexlive.services.drivers import DriverPrincipal, Refused, authenticate
 from flexlive.web.driver_connection import ConnectionOptions, DriverConnection, Edge
 from flexlive.web.links import link_for
+from flexlive.web.outages import log_failure
 from flexlive.web.snapshot_batches import SnapshotBatches
 
 TICKS_PER_TURN: Final = 64
@@ -144,8 +145,8 @@ class DriverGateway:
             return None, (CloseCode.FORBIDDEN, "no token")
         try:
             who = await authenticate(self._edge.ctx, token)
-        except Exception:
-            _log.exception("authentication failed")
+        except Exception as error:
+            log_failure(_log, "authentication failed", error)
             return None, (CloseCode.INTERNAL, "try again")
         if not isinstance(who, Refused):
             return who, None

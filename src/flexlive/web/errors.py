@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias, cast
 
 import structlog
 from litestar import Request, Response
-from litestar.exceptions import HTTPException
+from litestar.exceptions import HTTPException, InternalServerException
 from litestar.openapi import ResponseSpec
 
 from flexlive.domain.errors import CATALOGUE, ErrorCode, FlexliveError
@@ -33,6 +33,8 @@ _BY_STATUS: Final[Mapping[int, ErrorCode]] = {
     429: ErrorCode.RATE_LIMITED,
     503: ErrorCode.UNAVAILABLE,
 }
+_HUNG_UP: Final = "client disconnected prematurely"
+"""How Litestar words that nobody waits for the answer any more; a test notices when it says it differently."""
 _HEADERS_KEPT: Final = frozenset({"retry-after", "allow", "ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"})
 """Of an exception's headers, those a client acts on."""
 
@@ -61,6 +63,8 @@ def refusal_of(error: Exception) -> FlexliveError:
             return error
         case HTTPException() if error.status_code in _BY_STATUS:
             return FlexliveError(_BY_STATUS[error.status_code], _parameters_wrong(error))
+        case InternalServerException() if error.detail == _HUNG_UP:
+            return FlexliveError(ErrorCode.INVALID, "the body ended before its end")
         case HTTPException() if error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
             return FlexliveError(ErrorCode.INVALID)
         case OutcomeUnknownError():

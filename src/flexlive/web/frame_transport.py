@@ -16,15 +16,26 @@ from collections.abc import MutableMapping
 from typing import Any, Final, Protocol, cast
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import CloseCode as WsCode
+from websockets.frames import Frame
 from websockets.http11 import Request
 from websockets.protocol import State
 
+from flexlive.protocol.close_codes import CloseCode
 from flexlive.protocol.limits import FRAME_BYTES_MAX
+from flexlive.protocol.rate_limit import TokenBucket
 
 FRAMES_EXTENSION: Final = "flexlive.frames"
 WRITE_BUFFER_PAUSE_BYTES: Final = 32 * 1024
 CLOSE_ABORT_SECONDS: Final = 5.0
 """How long a closed socket may take to drain and answer before it is cut."""
+AFTER_CLOSE_BYTES_MAX: Final = 256 * 1024
+"""What may still be under way when we close; beyond it the socket is cut."""
+FRAGMENTS_MAX: Final = 64
+"""Of one message; no client splits 16 KiB into more."""
+CONTROL_FRAMES_BURST: Final = 32
+CONTROL_FRAMES_PER_SECOND: Final = 4
+"""Pings and pongs of one socket: far above any proxy or browser."""
 
 UVICORN_OPTIONS: Final[dict[str, Any]] = {
     "ws_max_size": FRAME_BYTES_MAX,
@@ -91,6 +102,8 @@ class FrameTransportProtocol(WebSocketsSansIOProtocol):
         self.pauses = 0
         self._paused_at: float | None = None
         self._receiver: FrameReceiver | None = None
+        self._after_close_bytes = 0
+        self._control_frames = TokenBucket(CONTROL_FRAMES_BURST, CONTROL_FRAMES_PER_SECOND, self.loop.time())
 
     # FrameTransport
 
@@ -149,6 +162,32 @@ class FrameTransportProtocol(WebSocketsSansIOProtocol):
         super().resume_writing()
         self._paused_at = None
 
+    def data_received(self, data: bytes) -> None:
+        if self.close_sent:
+            # Until the peer's own close comes, or the time for it is over, little may come.
+            self._after_close_bytes += len(data)
+            if self._after_close_bytes > AFTER_CLOSE_BYTES_MAX:
+                self.transport.abort()
+                return
+        super().data_received(data)
+
+    def handle_cont(self, event: Frame) -> None:
+        # A message is bounded in bytes only: empty fragments would pile up without end.
+        if len(self.frames) >= FRAGMENTS_MAX:
+            self.close_frames(WsCode.MESSAGE_TOO_BIG, "too many fragments")
+        elif not self.close_sent:
+            super().handle_cont(event)
+
+    def handle_ping(self) -> None:
+        pongs = self.conn.data_to_send()
+        # RFC 6455 allows to answer only the latest ping: who does not read what we write gets none.
+        if not self.close_sent and self._control_frame() and self._paused_at is None:
+            self.transport.write(b"".join(pongs))
+
+    def handle_pong(self, event: Frame) -> None:
+        if not self.close_sent and self._control_frame():
+            super().handle_pong(event)
+
     def handle_connect(self, event: Request) -> None:
         try:
             event.path.encode("ascii")
@@ -184,6 +223,12 @@ class FrameTransportProtocol(WebSocketsSansIOProtocol):
             self._receiver.frame_received(data)
             return
         super().send_receive_event_to_app()
+
+    def _control_frame(self) -> bool:
+        if self._control_frames.take(self.loop.time()):
+            return True
+        self.close_frames(CloseCode.RATE_LIMITED, "rate limited")
+        return False
 
     def _resume_reading(self) -> None:
         if self.read_paused:

@@ -7,11 +7,11 @@ from litestar.params import FromPath, JSONBody
 
 from flexlive.domain.errors import ErrorCode as E
 from flexlive.protocol import ops as wire
-from flexlive.protocol.merchant import OfferTypeName, ServiceLevelName
+from flexlive.protocol.merchant import ServiceLevelName
 from flexlive.services import markets
 from flexlive.web.auth import require_ops
 from flexlive.web.body import BODY_BYTES_MAX, JsonBody
-from flexlive.web.dependencies import Ctx, MarketPath, Ops, ops_dependency
+from flexlive.web.dependencies import Ctx, MarketPath, OfferTypePath, Ops, ops_dependency
 from flexlive.web.errors import problems
 
 COMMON = (E.INVALID, E.UNAUTHORIZED, E.FORBIDDEN, E.RATE_LIMITED, E.DATABASE_UNAVAILABLE)
@@ -74,7 +74,7 @@ async def list_sites(ctx: Ctx, market_id: MarketPath) -> list[wire.Site]:
     responses=_WRITE,
 )
 async def put_offer_type(
-    ctx: Ctx, market_id: MarketPath, offer_type: FromPath[OfferTypeName], data: JSONBody[wire.PutOfferType]
+    ctx: Ctx, market_id: MarketPath, offer_type: OfferTypePath, data: JSONBody[wire.PutOfferType]
 ) -> wire.OfferType:
     """Create or replace an offer type."""
     return await markets.put_offer_type(ctx, market_id, offer_type, data)

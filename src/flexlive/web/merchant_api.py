@@ -8,7 +8,7 @@ from litestar.params import JSONBody
 
 from flexlive.domain.errors import ErrorCode as E
 from flexlive.protocol import merchant as wire
-from flexlive.services import deliveries
+from flexlive.services import deliveries, order_ends
 from flexlive.web.auth import require_merchant
 from flexlive.web.body import BODY_BYTES_MAX, JsonBody
 from flexlive.web.dependencies import Ctx, IdPath, MarketPath, Merchant, merchant_dependency
@@ -66,9 +66,25 @@ async def set_readiness(
     return await deliveries.set_readiness(ctx, merchant, market_id, delivery_id, data.readiness)
 
 
+@post(
+    "/v1/markets/{market_id:str}/deliveries/{delivery_id:uuid}/cancel",
+    dto=JsonBody[wire.CancelDelivery],
+    return_dto=None,
+    status_code=200,
+    request_max_body_size=BODY_BYTES_MAX,
+    operation_id="cancelDelivery",
+    responses=problems((*_COMMON, E.NOT_FOUND, E.ILLEGAL_TRANSITION, E.TOO_LARGE, E.UNAVAILABLE, E.OUTCOME_UNKNOWN)),
+)
+async def cancel_delivery(
+    ctx: Ctx, merchant: Merchant, market_id: MarketPath, delivery_id: IdPath, data: JSONBody[wire.CancelDelivery]
+) -> wire.DeliveryCancelled:
+    """Call an order off while its packages are still in the store. Repeating it changes nothing."""
+    return await order_ends.cancel(ctx, merchant, market_id, delivery_id, data.reason_code)
+
+
 router = Router(
     path="/",
-    route_handlers=[create_delivery, get_delivery, set_readiness],
+    route_handlers=[create_delivery, get_delivery, set_readiness, cancel_delivery],
     guards=[require_merchant],
     dependencies=merchant_dependency,
     security=[{"merchant": []}],

@@ -8,6 +8,7 @@ from litestar import Router, get, post
 from litestar.params import FromQuery, JSONBody
 
 from flexlive.domain.errors import ErrorCode as E
+from flexlive.domain.ids import DEPLOYMENT
 from flexlive.protocol import merchant as merchant_wire
 from flexlive.protocol import ops as wire
 from flexlive.services import deliveries, enrolments, merchants
@@ -31,8 +32,9 @@ async def create_merchant(ctx: Ctx, ops: Ops, data: JSONBody[wire.CreateMerchant
 
 
 @get("/merchants", operation_id="listMerchants", responses=problems(COMMON))
-async def list_merchants(ctx: Ctx) -> list[wire.Merchant]:
-    return await merchants.every(ctx)
+async def list_merchants(ctx: Ctx, ops: Ops) -> list[wire.Merchant]:
+    """All retailers; with a token of one market, those with a counter there."""
+    return await (merchants.every(ctx) if ops.scope == DEPLOYMENT else merchants.of_market(ctx, ops.scope))
 
 
 @post(

@@ -13,8 +13,26 @@ from litestar.types import ControllerRouterHandler
 
 from flexlive.realtime.hub import Hub
 from flexlive.services.context import Context
-from flexlive.web import driver_http, health, market_api, merchant_api, ops_api, tracking
+from flexlive.web import (
+    driver_account_api,
+    driver_earnings,
+    driver_http,
+    driver_uploads,
+    enrolment_api,
+    health,
+    market_api,
+    merchant_api,
+    notice_api,
+    ops_alert_api,
+    ops_api,
+    ops_delivery_api,
+    ops_driver_api,
+    page_files,
+    pilot_api,
+    tracking,
+)
 from flexlive.web.auth import security_schemes
+from flexlive.web.basemap import Basemap
 from flexlive.web.dependencies import dependencies
 from flexlive.web.errors import exception_handlers
 from flexlive.web.limits import HttpOptions
@@ -26,14 +44,31 @@ route_handlers: Final[list[ControllerRouterHandler]] = [
     merchant_api.router,
     market_api.router,
     ops_api.router,
+    ops_delivery_api.router,
+    ops_driver_api.router,
+    ops_alert_api.router,
+    notice_api.router,
+    pilot_api.router,
+    enrolment_api.router,
+    enrolment_api.driver_router,
     tracking.router,
+    page_files.router,
     driver_http.router,
+    driver_account_api.router,
+    driver_uploads.router,
+    driver_earnings.router,
     health.router,
 ]
 
 
 def install(
-    app: Litestar, *, ctx: Context, hub: Hub, relay_alive: Callable[[], bool], options: HttpOptions | None = None
+    app: Litestar,
+    *,
+    ctx: Context,
+    hub: Hub,
+    relay_alive: Callable[[], bool],
+    options: HttpOptions | None = None,
+    basemap: Basemap | None = None,
 ) -> TrackStreams:
     """Give the routes their world; call before the first request. Drain what is returned when the process stops."""
     streams = TrackStreams(options)
@@ -41,6 +76,7 @@ def install(
     app.state.hub = hub
     app.state.track_streams = streams
     app.state.relay_alive = relay_alive
+    app.state.basemap = basemap or Basemap()
     return streams
 
 

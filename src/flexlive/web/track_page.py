@@ -1,93 +1,65 @@
-"""The customer's page as HTML. Complete without JavaScript; the script only fetches it again when something happens."""
+"""The customer's page as HTML. Complete without JavaScript; the script fetches it again when something happens, and
+adds the map and the editing."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
-from hashlib import sha256
 from html import escape
-from importlib.resources import files
 from typing import Final
 
-from flexlive.domain.deliveries import DeliveryStatus as S
-from flexlive.domain.sites import zone
-from flexlive.protocol.customer import Courier, TrackState
+from flexlive.protocol.customer import TrackState
+from flexlive.web import track_sections, track_words
+from flexlive.web.basemap import Basemap
 
-CONTENT_SECURITY_POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-
-_MEDIA_TYPES: Final = {"track.css": "text/css", "track.js": "text/javascript", "track.svg": "image/svg+xml"}
-
-_HEADLINES: Final = {
-    S.CREATED: "Order received",
-    S.CONFIRMED: "A driver is assigned",
-    S.ENROUTE_TO_PICKUP: "Driver is on the way to the store",
-    S.ARRIVED_AT_PICKUP: "Driver is at the store",
-    S.PICKED_UP: "Picked up",
-    S.ENROUTE_TO_DROPOFF: "On the way to you",
-    S.ARRIVED_AT_DROPOFF: "Your driver is here",
-    S.DELIVERED: "Delivered",
-    S.UNDELIVERABLE: "Delivery attempted",
-    S.ENROUTE_TO_RETURN: "Going back to the store",
-    S.ARRIVED_AT_RETURN: "Going back to the store",
-    S.RETURNED: "Returned to the store",
-    S.DISPOSED: "Could not be delivered",
-    S.CANCELLED: "Cancelled",
-    S.LOST: "Could not be delivered",
-}
-_STEPS: Final = ("Ordered", "Pickup", "On the way", "Delivered")
-_STEP_OF: Final = {
-    S.CREATED: 1, S.CONFIRMED: 2, S.ENROUTE_TO_PICKUP: 2, S.ARRIVED_AT_PICKUP: 2, S.PICKED_UP: 3,
-    S.ENROUTE_TO_DROPOFF: 3, S.ARRIVED_AT_DROPOFF: 3, S.DELIVERED: 4,
-}  # fmt: skip
+_BLANK: Final = Basemap()
 
 
-@dataclass(frozen=True, slots=True)
-class StaticFile:
-    content: bytes
-    media_type: str
-    etag: str
+def content_security_policy(basemap: Basemap = _BLANK) -> str:
+    """Nothing but this server, and the one host of a basemap's style when there is one. Images may be inline: the
+    map's library has its icons so."""
+    foreign = f" {basemap.origin}" if basemap.origin else ""
+    return (
+        f"default-src 'none'; script-src 'self'; style-src 'self'; worker-src 'self'; connect-src 'self'{foreign}; "
+        f"img-src 'self' data: blob:{foreign}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
 
 
-@cache
-def static_file(name: str) -> StaticFile | None:
-    """A file of web/static by its exact name; None for every other name."""
-    media_type = _MEDIA_TYPES.get(name)
-    if media_type is None:
-        return None
-    content = files("flexlive.web").joinpath("static", name).read_bytes()
-    return StaticFile(content, media_type, f'"{sha256(content).hexdigest()[:16]}"')
-
-
-def render(state: TrackState, token: str) -> str:
-    """The page for a live link. Every text from the outside is escaped."""
-    status = S(state.status)
+def render(
+    state: TrackState, token: str, now: datetime, *, basemap: Basemap = _BLANK, heartbeat_seconds: float = 15.0
+) -> str:
+    """The page for a live link. heartbeat_seconds: after some of them without a byte the script takes the stream for
+    dead."""
     body = [
-        f'<main id="track" data-events="/v1/track/{escape(token)}/events" data-seq="{state.seq}"',
-        f' data-terminal="{str(state.terminal).lower()}">',
-        f'<p class="brand">{escape(state.fulfilled_by)}</p>',
-        f"<h1>{_HEADLINES[status]}</h1>",
-        _arrival(state),
-        _progress(status),
-        _courier(state.courier, state.courier_imminent),
-        _pin(state.pincode),
-        _timeline(state),
-        _details(state),
-        '<p id="connection" class="note" role="status" hidden>Reconnecting…</p>',
+        f'<main id="track" data-events="/v1/track/{escape(token)}/events" data-position="{state.epoch}-{state.seq}"',
+        f' data-terminal="{str(state.terminal).lower()}" data-time-zone="{escape(state.time_zone)}"',
+        f' data-heartbeat-seconds="{heartbeat_seconds:g}">',
+        track_sections.hero(state, now),
+        track_sections.pin(state),
+        track_sections.courier(state, basemap),
+        track_sections.instructions(state, token),
+        track_sections.timeline(state, now),
+        track_sections.details(state),
         "</main>",
     ]
-    return _document(_HEADLINES[status], "\n".join(part for part in body if part))
+    return _document(track_words.headline(state), "\n".join(part for part in body if part))
 
 
 def render_gone() -> str:
     """What an unknown, expired or revoked link shows."""
     return _document(
         "Link not valid",
-        '<main id="track" data-terminal="true"><h1>This link is not valid</h1>'
-        "<p>It may have expired. The shop you ordered from can send you a new one.</p></main>",
+        '<main id="track" data-terminal="true"><header class="hero over"><h1>This link is not valid</h1>'
+        "<p>It may have expired, or been replaced. The shop you ordered from can send you a new one.</p>"
+        "</header></main>",
+    )
+
+
+def render_unavailable() -> str:
+    """What a live link may show while the service cannot look."""
+    return _document(
+        "One moment",
+        '<main id="track" data-terminal="false"><header class="hero trouble"><h1>One moment, please</h1>'
+        "<p>We cannot look at your order right now. Try again in a minute; your delivery goes on.</p></header></main>",
     )
 
 
@@ -100,76 +72,16 @@ def _document(title: str, body: str) -> str:
 <meta name="robots" content="noindex, nofollow">
 <meta name="referrer" content="no-referrer">
 <meta name="color-scheme" content="light dark">
+<meta name="format-detection" content="telephone=no">
 <title>{escape(title)}</title>
 <link rel="icon" type="image/svg+xml" href="/static/track.svg">
 <link rel="stylesheet" href="/static/track.css">
-<script src="/static/track.js" defer></script>
+<script type="module" src="/static/track.js"></script>
 </head>
 <body>
 {body}
+<p id="announce" role="status"></p>
+<p id="connection" hidden>Reconnecting…</p>
 </body>
 </html>
 """
-
-
-def _arrival(state: TrackState) -> str:
-    if state.terminal:
-        return f'<p class="when">{_clock(state.status_at, state.time_zone)}</p>'
-    by = f'<p class="when">Arrives by <strong>{_clock(state.window.deadline_at, state.time_zone)}</strong></p>'
-    return by + '<p id="eta" class="note" hidden></p>'
-
-
-def _progress(status: S) -> str:
-    reached = _STEP_OF.get(status)
-    if reached is None:
-        return ""
-    items = "".join(
-        f'<li class="{"done" if place <= reached else "open"}"{_current(place == reached)}>{name}</li>'
-        for place, name in enumerate(_STEPS, start=1)
-    )
-    return f'<ol class="steps">{items}</ol>'
-
-
-def _current(here: bool) -> str:
-    return ' aria-current="step"' if here else ""
-
-
-def _courier(courier: Courier | None, imminent: bool) -> str:
-    if courier is None:
-        return ""
-    near = " and almost there" if imminent else ""
-    return f'<p class="courier"><strong>{escape(courier.first_name)}</strong> is bringing your order{near}.</p>'
-
-
-def _pin(pincode: str | None) -> str:
-    if pincode is None:
-        return ""
-    shown = f'<p>{escape(pincode)}</p><p class="note">Tell it at the door.</p>'
-    return f'<section class="pin"><h2>Your PIN</h2>{shown}</section>'
-
-
-def _timeline(state: TrackState) -> str:
-    entries = "".join(
-        f'<li><time datetime="{escape(entry.at)}">{_clock(datetime.fromisoformat(entry.at), state.time_zone)}</time>'
-        f"<span>{_HEADLINES[S(entry.status)]}</span></li>"
-        for entry in reversed(state.timeline)
-    )
-    return f'<section><h2>Progress</h2><ol class="timeline">{entries}</ol></section>'
-
-
-def _details(state: TrackState) -> str:
-    packages = "1 package" if state.package_count == 1 else f"{state.package_count} packages"
-    address = ", ".join(part for part in (state.dropoff_address, state.dropoff_unit) if part)
-    rows = [
-        ("Order", state.external_delivery_id),
-        ("From", f"{state.store_name}, {packages}"),
-        ("To", address),
-        ("Instructions", state.dropoff_instructions),
-    ]
-    items = "".join(f"<dt>{name}</dt><dd>{escape(text)}</dd>" for name, text in rows if text)
-    return f"<section><h2>Details</h2><dl>{items}</dl></section>"
-
-
-def _clock(at: datetime, time_zone: str) -> str:
-    local = at.astimezone(zone(time_zone))
-    return escape(f"{local:%a} {local.day} {local:%b}, {local.strftime('%I:%M %p').lstrip('0')}")

@@ -49,6 +49,7 @@ class World:
     decide: Policy
     deliveries: list[PendingDelivery]
     drivers: list[DriverView]
+    policy: MarketPolicy = POLICY
     now: datetime = NOW
     offers: dict[UUID, OpenOfferView] = field(default_factory=dict)
     history: dict[UUID, DeliveryHistory] = field(default_factory=dict)
@@ -56,10 +57,10 @@ class World:
 
     def tick(self) -> None:
         decisions = self.decide(
-            self.now, 7, POLICY, self.deliveries, list(self.offers.values()), self.drivers, self.history
+            self.now, 7, self.policy, self.deliveries, list(self.offers.values()), self.drivers, self.history
         )
         again = self.decide(
-            self.now, 8, POLICY, self.deliveries, list(self.offers.values()), self.drivers, self.history
+            self.now, 8, self.policy, self.deliveries, list(self.offers.values()), self.drivers, self.history
         )
         assert decisions == again
         for decision in decisions:
@@ -76,13 +77,15 @@ class World:
 
     def _open(self, decision: Open) -> None:
         in_offers = {each for offer in self.offers.values() for each in offer.delivery_ids}
-        (delivery_id,) = decision.delivery_ids
-        delivery = next(each for each in self.deliveries if each.delivery_id == delivery_id)
-        assert delivery_id not in in_offers, "never two offers for one delivery"
-        assert self.now < decision.valid_until <= delivery.pickup_deadline_at
-        assert decision.cells == cells.disk(delivery.site_cell, decision.ring)
+        assert 1 <= len(decision.delivery_ids) <= self.policy.bundle_deliveries_max
+        for delivery_id in decision.delivery_ids:
+            delivery = next(each for each in self.deliveries if each.delivery_id == delivery_id)
+            assert delivery_id not in in_offers, "never two offers for one delivery"
+            assert self.now < decision.valid_until <= delivery.pickup_deadline_at
+            assert decision.site_id == delivery.site_id
+            assert decision.cells == cells.disk(delivery.site_cell, decision.ring)
+            assert decision.excluded >= self.refused.get(delivery_id, set())
         assert decision.ring <= max(POLICY.rings_max, POLICY.broadcast_rings)
-        assert decision.excluded >= self.refused.get(delivery_id, set())
         offer_id = uid(10_000 + len(self.history) * 1000 + len(self.offers) + self.now.minute * 60 + self.now.second)
         while offer_id in self.offers:
             offer_id = uid(offer_id.int + 1)
@@ -121,17 +124,25 @@ class World:
                 last_ended_at=self.now,
                 last_status=status,
                 refused_by=frozenset(self.refused.get(each, ())),
+                last_deliveries=len(offer.delivery_ids),
             )
 
 
 @settings(max_examples=60)
-@given(policies, st.lists(near, min_size=1, max_size=6), drivers_around(), st.data())
-def test_no_policy_breaks_the_rules(decide: Policy, sites: list[Point], drivers: list[DriverView], data) -> None:
+@given(policies, st.lists(near, min_size=1, max_size=3), st.integers(1, 3), drivers_around(), st.data())
+def test_no_policy_breaks_the_rules(
+    decide: Policy, sites: list[Point], bundle_max: int, drivers: list[DriverView], data
+) -> None:
     deliveries = [
-        pending(1000 + n, site, pickup_deadline_at=NOW + seconds(data.draw(st.integers(0, 400))))
-        for n, site in enumerate(sites)
+        pending(
+            1000 + n,
+            sites[n % len(sites)],
+            site_id=uid(9000 + n % len(sites)),
+            pickup_deadline_at=NOW + seconds(data.draw(st.integers(0, 400))),
+        )
+        for n in range(data.draw(st.integers(1, 6)))
     ]
-    world = World(decide, deliveries, drivers)
+    world = World(decide, deliveries, drivers, MarketPolicy(bundle_deliveries_max=bundle_max))
     for _ in range(data.draw(st.integers(1, 12))):
         world.tick()
         for offer_id in sorted(world.offers):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flexlive.domain.eta import eta_seconds, imminent, path_seconds, road_m, worth_telling
+from flexlive.domain.eta import arrival_window, eta_seconds, imminent, path_seconds, road_m, worth_telling
 from flexlive.domain.geography import Point, distance_m
 from flexlive.domain.markets import MarketPolicy, scaled
 from tests.unit.domain.builders import FASHION_SHOW, NOW, points, seconds
@@ -39,3 +39,12 @@ def test_nowhere_to_go() -> None:
 def test_only_changes_that_matter_are_told(later: float, worth: bool) -> None:
     assert worth_telling(NOW, NOW + seconds(later)) is worth
     assert worth_telling(None, NOW)
+
+
+@given(minutes=st.floats(-30, 600))
+def test_an_arrival_window_holds_the_arrival_and_is_never_in_the_past(minutes: float) -> None:
+    arrives_at = NOW + seconds(minutes * 60)
+    start, end = arrival_window(arrives_at, NOW, POLICY)
+    assert NOW <= start <= max(arrives_at, NOW) <= end
+    near_start, near_end = arrival_window(NOW + seconds(minutes * 30), NOW, POLICY)
+    assert near_end - near_start <= end - start

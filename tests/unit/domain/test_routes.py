@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from flexlive.domain.actors import ActorType
 from flexlive.domain.deliveries import TERMINAL, DeliveryStatus, can
 from flexlive.domain.errors import ErrorCode
+from flexlive.domain.incidents import on_incident
 from flexlive.domain.routes import (
     Step,
     StepRefused,
@@ -19,7 +20,7 @@ from flexlive.domain.routes import (
     on_pickup_confirm,
     on_statuses_changed,
 )
-from flexlive.domain.stops import STOP_TRANSITIONS, StopKind, StopState, StopStatus, next_stop
+from flexlive.domain.stops import STOP_TRANSITIONS, RouteStatus, StopKind, StopState, StopStatus, next_stop
 from tests.unit.domain.builders import uid
 
 D, K, S = DeliveryStatus, StopKind, StopStatus
@@ -47,8 +48,8 @@ class Route:
             index = next(i for i, stop in enumerate(self.stops) if stop.stop_id == change.stop_id)
             assert (self.stops[index].status, change.status) in STOP_TRANSITIONS
             self.stops[index] = replace(self.stops[index], status=change.status)
-        assert not (self.completed and step != Step(route_completed=True) and step != Step())
-        self.completed = self.completed or step.route_completed
+        assert not (self.completed and (step.transitions or step.stops or step.added))
+        self.completed = self.completed or step.ended is not None
         self.check()
         return step
 
@@ -85,7 +86,7 @@ def test_one_delivery_from_mall_to_door() -> None:
     assert route.statuses[uid(1)] is D.ARRIVED_AT_DROPOFF
     step = route.apply(on_deliver(route.stops, uid(1), route.statuses))
     assert route.statuses[uid(1)] is D.DELIVERED
-    assert step.route_completed
+    assert step.ended is RouteStatus.COMPLETED
 
 
 def test_in_a_bundle_only_the_next_door_is_enroute() -> None:
@@ -165,7 +166,7 @@ def test_a_cancelled_delivery_leaves_no_stop_to_drive_to() -> None:
     step = route.apply(on_statuses_changed(route.stops, route.statuses))
     assert {change.status for change in step.stops} == {S.SKIPPED}
     assert route.statuses[uid(1)] is D.ENROUTE_TO_DROPOFF
-    assert not step.route_completed
+    assert step.ended is None
 
 
 def test_a_delivery_that_left_the_route_has_no_work_on_it() -> None:
@@ -173,14 +174,15 @@ def test_a_delivery_that_left_the_route_has_no_work_on_it() -> None:
     step = on_statuses_changed(route.stops, {})
     assert isinstance(step, Step)
     assert len(step.stops) == 3
-    assert step.route_completed
+    assert step.ended is RouteStatus.CANCELLED
 
 
 def test_a_route_with_something_undeliverable_on_board_is_not_over() -> None:
     route = at_the_counter([[1]])
     route.apply(on_pickup_confirm(route.stops, route.stop(K.STORE), route.statuses))
-    route.statuses[uid(1)] = D.UNDELIVERABLE
-    assert not on_statuses_changed(route.stops, route.statuses).route_completed
+    route.apply(on_incident(route.stops, uid(1), route.statuses, None, store_id=uid(900)))
+    assert route.statuses[uid(1)] is D.UNDELIVERABLE
+    assert on_statuses_changed(route.stops, route.statuses) == Step()
 
 
 shapes = st.lists(st.integers(1, 3), min_size=1, max_size=3)

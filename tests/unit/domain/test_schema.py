@@ -13,7 +13,8 @@ from flexlive.domain.alerts import AlertKind
 from flexlive.domain.allocation.types import Action
 from flexlive.domain.check_in import CheckInMethod
 from flexlive.domain.deliveries import CUSTODY, TERMINAL, DeliveryStatus, Readiness, UndeliverableAction
-from flexlive.domain.drivers import SLOTS_MAX, DocumentStatus, DriverStatus, EnrolmentStatus, Presence, VehicleKind
+from flexlive.domain.drivers import SLOTS_MAX, DriverStatus, Presence, VehicleKind
+from flexlive.domain.enrolments import DocumentStatus, EnrolmentStatus
 from flexlive.domain.ids import DEPLOYMENT, TokenKind
 from flexlive.domain.offers import OfferRule, OfferShape, OfferStatus
 from flexlive.domain.packages import PackageCustody, PackageSize

@@ -51,7 +51,7 @@ def story(name: str, status: str = "delivered", seq: int = 5) -> OrderStory:
     )
     page = TrackHistory(name)
     page.seq, page.status, page.facts, page.stated = seq, status, seq - 1, 1
-    order = OrderStory(plan, intended_at=100.0, created=True, market_id="m", page=page)
+    order = OrderStory(plan, intended_at=100.0, created=True, market_id="m", delivery_id=UUID(int=9), page=page)
     order.accepted_at, order.picked_up_at, order.delivered_at = 100.25, 106.0, 130.0
     return order
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from flexlive.domain.geography import Point, distance_m
 from flexlive.lab.pilot_scenario import DOOR_METRES_MAX, DRIVER_METRES_MAX, pilot_scenario
-from flexlive.lab.scenario import Scenario
+from flexlive.lab.scenario import Mishap, Scenario
 from flexlive.lab.world import World, WorldSite, WorldStore
 
 SITES = {
@@ -28,6 +28,7 @@ def world() -> World:
             store_id=UUID(int=100 + 10 * n + m),
             external_store_id=f"{site.market_id}-{m}",
             name=f"store {m}",
+            merchant_id=UUID(int=900 + m),
             handoff_code="1234",
             api_key="k",
         )
@@ -73,3 +74,16 @@ def test_every_mall_has_its_drivers_orders_and_own_stores() -> None:
 def test_no_orders_and_one_order_are_plays_too() -> None:
     assert play(orders=0).orders == ()
     assert len(play(orders=1).orders) == 1
+
+
+def test_a_share_of_the_orders_goes_wrong_each_kind_in_turn_and_never_the_first() -> None:
+    orders = pilot_scenario(
+        world(), drivers=3, orders=40, seconds=10, scale=60, seed=4, run="r", mishap_share=0.35
+    ).orders
+    spoilt = [order for order in orders if order.mishap is not None]
+    assert len(spoilt) == 14
+    assert {order.mishap for order in spoilt} == set(Mishap)
+    assert orders[0].mishap is None
+    for order in spoilt:
+        assert order.mishap is not Mishap.PARTIAL_PICKUP or order.packages > 1
+        assert (order.undeliverable_action == "leave_at_door") == (order.mishap is Mishap.LEFT_AT_DOOR)

@@ -69,7 +69,7 @@ def answer_hello(world: World, hello: wire.Hello, socket: Wire) -> DriverSession
     former = world.store.find(MARKET, DRIVER)
     decision = decide_resume(hello.resume, world.store.epoch, former.remembered() if former else None)
     if isinstance(decision, Replay) and former is not None:
-        world.store.attach(former, socket, FAMILY, TYPES)
+        world.store.attach(former, socket, FAMILY)
         socket.frames.append(encode_server(wire.Resumed(from_=decision.from_seq, to=decision.to_seq)))
         for seq, fact in former.ring.after(decision.from_seq) or ():
             dead = fact.offer_id is not None and not world.board.is_open(MARKET, fact.offer_id)

@@ -36,6 +36,7 @@ TERMS: dict[str, Any] = {
     "participation_active": True,
     "participation_from": NOW - timedelta(days=1),
     "participation_until": None,
+    "pilot_killed": False,
 }
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from flexlive.domain.allocation.audience import Audience
+from flexlive.domain.allocation.bundles import bundles
 from flexlive.domain.allocation.types import Decision, DriverView, History, OpenOfferView, PendingDelivery
 from flexlive.domain.allocation.waiting import endings, openable, opening, refusals
 from flexlive.domain.markets import MarketPolicy
@@ -20,17 +21,18 @@ def decide(
     drivers: Sequence[DriverView],
     history: History,
 ) -> list[Decision]:
-    """Opens every waiting delivery at broadcast_rings and never widens."""
+    """Opens every waiting bundle at broadcast_rings and never widens."""
     decisions, live = endings(now, open_offers)
     audience = Audience(now, policy, drivers)
     for offer in live:
         audience.show(offer.cells)
-    for delivery in openable(now, policy, pending, open_offers, history):
-        refused_by = refusals((delivery.delivery_id,), history)
+    waiting = openable(now, policy, pending, open_offers, history)
+    for bundle in bundles(now, policy, waiting, drivers, history):
+        refused_by = refusals(bundle.delivery_ids, history)
         rings = policy.broadcast_rings
         reach = audience.reach(
-            delivery, delivery.site, delivery.site_cell, ring_min=rings, ring_max=rings, refused_by=refused_by
+            bundle, bundle.site, bundle.site_cell, ring_min=rings, ring_max=rings, refused_by=refused_by
         )
         audience.show(reach.cells)
-        decisions.append(opening(now, policy, delivery, reach, refused_by, widen_at=None))
+        decisions.append(opening(now, policy, bundle, reach, refused_by, widen_at=None))
     return decisions

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from flexlive.domain.allocation.audience import Audience, Reach
+from flexlive.domain.allocation.bundles import Bundle, bundles
 from flexlive.domain.allocation.types import Decision, DriverView, History, Open, OpenOfferView, PendingDelivery, Widen
 from flexlive.domain.allocation.waiting import endings, openable, opening, refusals
 from flexlive.domain.markets import MarketPolicy
@@ -22,7 +23,7 @@ def decide(
 ) -> list[Decision]:
     """An offer opens with the rings that make an accept likely enough (expected_accept_target), or all of them. While
     that is not so any more – drivers left, declined, or took something else – it widens every ring_widen_seconds.
-    A delivery that nobody wanted starts one ring further out than it ended."""
+    What nobody wanted starts one ring further out than it ended."""
     decisions, live = endings(now, open_offers)
     audience = Audience(now, policy, drivers)
     for offer in live:
@@ -32,27 +33,26 @@ def decide(
         if widened is not None:
             audience.show(widened.cells_added)
             decisions.append(widened)
-    for delivery in openable(now, policy, pending, open_offers, history):
-        opened = _opened(now, policy, delivery, audience, history)
+    waiting = openable(now, policy, pending, open_offers, history)
+    for bundle in bundles(now, policy, waiting, drivers, history):
+        opened = _opened(now, policy, bundle, audience, history)
         audience.show(opened.cells)
         decisions.append(opened)
     return decisions
 
 
-def _opened(
-    now: datetime, policy: MarketPolicy, delivery: PendingDelivery, audience: Audience, history: History
-) -> Open:
-    past = history.get(delivery.delivery_id)
-    refused_by = refusals((delivery.delivery_id,), history)
+def _opened(now: datetime, policy: MarketPolicy, bundle: Bundle, audience: Audience, history: History) -> Open:
+    past = [history[each].last_ring + 1 for each in bundle.delivery_ids if each in history]
+    refused_by = refusals(bundle.delivery_ids, history)
     reach = audience.reach(
-        delivery,
-        delivery.site,
-        delivery.site_cell,
-        ring_min=min(past.last_ring + 1, policy.rings_max) if past is not None else 0,
+        bundle,
+        bundle.site,
+        bundle.site_cell,
+        ring_min=min(max(past, default=0), policy.rings_max),
         ring_max=policy.rings_max,
         refused_by=refused_by,
     )
-    return opening(now, policy, delivery, reach, refused_by, widen_at=_next_widening(now, policy, reach))
+    return opening(now, policy, bundle, reach, refused_by, widen_at=_next_widening(now, policy, reach))
 
 
 def _widened(

@@ -18,7 +18,7 @@ from flexlive.domain.offers import OfferRule, OfferShape, OfferStatus
 @dataclass(frozen=True, slots=True)
 class PendingDelivery:
     """A delivery in status `created`. site_cell: the site's entrance at the market's offer_resolution.
-    pickup_deadline_at: after it no offer is opened."""
+    pickup_deadline_at: after it no offer is opened. door, dropoff_deadline_at: None when not known."""
 
     delivery_id: UUID
     site_id: UUID
@@ -32,6 +32,9 @@ class PendingDelivery:
     weight_grams: int = 0
     must_be_upright: bool = False
     shape: OfferShape = OfferShape.ON_DEMAND
+    door: Point | None = None
+    dropoff_deadline_at: datetime | None = None
+    pilots: frozenset[UUID] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,18 +77,21 @@ class OpenOfferView:
     weight_grams: int = 0
     must_be_upright: bool = False
     declined_by: frozenset[UUID] = frozenset()
+    pilots: frozenset[UUID] = frozenset()
     withdraw_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryHistory:
-    """What became of a delivery's earlier offers. refused_by: drivers who declined or forfeited it."""
+    """What became of a delivery's earlier offers. refused_by: drivers who declined or forfeited it.
+    last_deliveries: how many deliveries the last of these offers held."""
 
     offers: int
     last_ring: int
     last_ended_at: datetime
     last_status: OfferStatus
     refused_by: frozenset[UUID] = frozenset()
+    last_deliveries: int = 1
 
 
 History: TypeAlias = Mapping[UUID, DeliveryHistory]

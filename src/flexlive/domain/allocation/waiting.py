@@ -8,6 +8,7 @@ from typing import Final
 from uuid import UUID
 
 from flexlive.domain.allocation.audience import Reach
+from flexlive.domain.allocation.bundles import Bundle
 from flexlive.domain.allocation.types import Decision, Expire, History, Open, OpenOfferView, PendingDelivery, Withdraw
 from flexlive.domain.markets import MarketPolicy
 from flexlive.domain.offers import OfferRule, OfferStatus
@@ -62,22 +63,22 @@ def refusals(delivery_ids: Iterable[UUID], history: History) -> frozenset[UUID]:
 def opening(
     now: datetime,
     policy: MarketPolicy,
-    delivery: PendingDelivery,
+    bundle: Bundle,
     reach: Reach,
     refused_by: frozenset[UUID],
     *,
     widen_at: datetime | None,
 ) -> Open:
-    """The offer of one delivery, shown within reach; never valid past the pickup deadline."""
+    """The offer of one bundle, shown within reach; never valid past a pickup deadline."""
     return Open(
-        delivery_ids=(delivery.delivery_id,),
-        site_id=delivery.site_id,
-        offer_type=delivery.offer_type,
-        shape=delivery.shape,
+        delivery_ids=bundle.delivery_ids,
+        site_id=bundle.site_id,
+        offer_type=bundle.offer_type,
+        shape=bundle.shape,
         rule=OfferRule.FIRST,
         ring=reach.ring,
         cells=reach.cells,
-        valid_until=min(now + timedelta(seconds=policy.offer_ttl_seconds), delivery.pickup_deadline_at),
+        valid_until=min(now + timedelta(seconds=policy.offer_ttl_seconds), bundle.pickup_deadline_at),
         widen_at=widen_at,
         audience=reach.audience,
         expected_accepts=reach.expected_accepts,

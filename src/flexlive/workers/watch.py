@@ -1,0 +1,46 @@
+"""The watch: looks every second for what has waited too long. One per market, under a lease."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from flexlive.services import watch
+from flexlive.services.context import Context
+from flexlive.storage.leases import Lease
+from flexlive.workers.leased import LeasedLoop, LeaseOptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchOptions:
+    """interval_seconds is divided by the time scale, but never below interval_seconds_min."""
+
+    interval_seconds: float = 1.0
+    interval_seconds_min: float = 0.25
+    lease: LeaseOptions = field(default_factory=LeaseOptions)
+
+
+class Watch:
+    """All markets of this process; other processes may hold some of the leases."""
+
+    def __init__(self, ctx: Context, holder: str, options: WatchOptions) -> None:
+        self._ctx = ctx
+        self._holder = holder
+        self._options = options
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._interval_seconds = max(options.interval_seconds_min, options.interval_seconds / ctx.time_scale)
+
+    def ensure(self, market_id: str) -> None:
+        """Start this market's loop; nothing happens when it runs."""
+        if market_id not in self._tasks:
+            loop = LeasedLoop(self._ctx.pool, market_id, "watch", self._holder, self._options.lease, self._tick)
+            self._tasks[market_id] = asyncio.create_task(loop.run())
+
+    async def stop(self) -> None:
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    async def _tick(self, lease: Lease) -> float:
+        await watch.look(self._ctx, lease, self._ctx.clock())
+        return self._interval_seconds
