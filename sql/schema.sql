@@ -249,6 +249,8 @@ create table delivery (
   left_at text,
   -- The second driver's route that waits to scan these packages.
   transfer_route_id uuid,
+  -- How often its tracking links were ended; a new one is derived with it.
+  link_version smallint not null default 0,
   primary key (market_id, delivery_id),
   unique (market_id, merchant_id, external_delivery_id),
   check ((driver_id is null) = (route_id is null)),
@@ -319,6 +321,8 @@ create table offer (
     constraint offer_distance_cents_check check (distance_cents between 0 and base_cents),
   -- The pilots that ran over this work when it was opened: only their cohorts are shown it.
   pilot_ids uuid[] not null default '{}',
+  -- Who refused this work in an earlier offer: they are not shown it again and cannot win it.
+  refused_by uuid[] not null default '{}',
   primary key (market_id, offer_id),
   check ((driver_id is not null) = (status in ('accepted', 'forfeited', 'completed'))),
   check (accepted_at <= valid_until),
@@ -341,6 +345,8 @@ create table offer_delivery (
 );
 -- A delivery is part of at most one live offer.
 create unique index offer_delivery_one_live_key on offer_delivery (market_id, delivery_id) where active;
+-- What became of its earlier offers.
+create index offer_delivery_past_idx on offer_delivery (market_id, delivery_id) where not active;
 
 create table offer_decline (
   market_id text not null,

@@ -32,6 +32,7 @@ from tests.support.tracking import token_of
 from tests.support.world import SITE, World, build_world
 
 IN_README = ("waiting", "on-the-way", "at-the-door", "delivered", "undeliverable")
+README_SCALE = 1.5
 BYTES_MAX = 120 * 1024
 DOOR = (SITE[0] + 0.018, SITE[1] + 0.004)
 ON_THE_WAY = (SITE[0] + 0.006, SITE[1] - 0.006)
@@ -68,7 +69,8 @@ class Set:
         if self.wanted is not None and name not in self.wanted:
             return
         for scheme in ("light", "dark") if self.wanted is None else ("light",):
-            context = await self.browser.new_context(**{**PHONE, "color_scheme": scheme})
+            sharp = 2 if self.wanted is None else README_SCALE
+            context = await self.browser.new_context(**{**PHONE, "color_scheme": scheme, "device_scale_factor": sharp})
             self.relay.restore()
             if self.courier is not None:
                 await self.courier.rest()

@@ -14,7 +14,9 @@ alter table delivery
   add recipient text,
   add left_at text,
   -- The second driver's route that waits to scan these packages.
-  add transfer_route_id uuid;
+  add transfer_route_id uuid,
+  -- How often its tracking links were ended; a new one is derived with it.
+  add link_version smallint not null default 0;
 create index delivery_route_idx on delivery (market_id, route_id) where route_id is not null;
 create index delivery_transfer_idx on delivery (market_id, transfer_route_id) where transfer_route_id is not null;
 
@@ -23,7 +25,10 @@ alter table offer
   add distance_cents bigint not null default 0
     constraint offer_distance_cents_check check (distance_cents between 0 and base_cents),
   -- The pilots that ran over this work when it was opened: only their cohorts are shown it.
-  add pilot_ids uuid[] not null default '{}';
+  add pilot_ids uuid[] not null default '{}',
+  add refused_by uuid[] not null default '{}';
+
+create index offer_delivery_past_idx on offer_delivery (market_id, delivery_id) where not active;
 
 alter table route
   add wait_rate_cents_per_minute integer not null default 0 check (wait_rate_cents_per_minute >= 0),
@@ -211,6 +216,18 @@ join pilot p on p.market_id = d.market_id and p.offer_type = d.offer_type
   and (p.site_ids = '{}' or d.site_id = any(p.site_ids))
   and (p.merchant_ids = '{}' or d.merchant_id = any(p.merchant_ids));
 
+-- Work under way keeps its pay; until now an offer held one delivery and its base the distance.
+update delivery d
+set pay_base_cents = o.base_cents, pay_distance_cents = 0
+from route r
+join offer o on o.market_id = r.market_id and o.offer_id = r.offer_id
+where r.market_id = d.market_id and r.route_id = d.route_id and r.status = 'active';
+
+update route r
+set wait_rate_cents_per_minute = o.wait_rate_cents_per_minute
+from offer o
+where o.market_id = r.market_id and o.offer_id = r.offer_id and r.status = 'active';
+
 -- migrate: rollback
 
 drop view pilot_work;
@@ -236,8 +253,9 @@ alter table stop
   drop constraint stop_kind_check,
   add constraint stop_kind_check check (kind in ('site', 'store', 'door'));
 alter table route drop wait_rate_cents_per_minute, drop silent_at;
-alter table offer drop distance_cents, drop pilot_ids;
+drop index offer_delivery_past_idx;
+alter table offer drop distance_cents, drop pilot_ids, drop refused_by;
 drop index delivery_route_idx;
 alter table delivery
   drop pay_base_cents, drop pay_distance_cents, drop pay_return_cents, drop attempts, drop recipient, drop left_at,
-  drop transfer_route_id;
+  drop transfer_route_id, drop link_version;

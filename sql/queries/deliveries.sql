@@ -91,3 +91,12 @@ from delivery d
 left join route r on r.market_id = d.market_id and r.route_id = d.route_id
 left join route t on t.market_id = d.market_id and t.route_id = d.transfer_route_id
 where d.market_id = :market_id and d.delivery_id = :delivery_id;
+
+-- name: end_links!
+-- The next link is another one.
+update delivery set link_version = link_version + 1 where market_id = :market_id and delivery_id = :delivery_id;
+
+-- name: link_terms
+select merchant_id, link_version, dropoff_deadline_at, status, status_at
+from delivery
+where market_id = :market_id and delivery_id = :delivery_id;

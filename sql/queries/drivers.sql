@@ -17,7 +17,10 @@ select d.driver_id, d.status, d.presence, d.routes_active_max,
        array(select s.slot from slot s
              where s.market_id = d.market_id and s.driver_id = d.driver_id and s.active) as slots_used,
        exists (select from offer_decline x
-               where x.market_id = d.market_id and x.offer_id = ask.offer_id and x.driver_id = d.driver_id) as declined,
+               where x.market_id = d.market_id and x.offer_id = ask.offer_id and x.driver_id = d.driver_id)
+         or exists (select from offer o
+                    where o.market_id = d.market_id and o.offer_id = ask.offer_id and d.driver_id = any(o.refused_by))
+         as declined,
        r.request_sha256, r.body
 from unnest(:driver_ids::uuid[], :device_ids::text[], :cmds::text[], :offer_ids::uuid[])
   as ask(driver_id, device_id, cmd, offer_id)

@@ -96,10 +96,10 @@ select (select count(*) from accepted)::int as offers, (select count(*) from con
 -- The dispatcher's decision made durable; guarded by offer_delivery_one_live_key.
 insert into offer (market_id, offer_id, offer_type, site_id, shape, rule, status, cells, ring, base_cents,
                    distance_cents, tip_cents, wait_rate_cents_per_minute, currency, payload, policy, policy_version, opened_at, widen_at,
-                   valid_until, pilot_ids)
+                   valid_until, pilot_ids, refused_by)
 values (:market_id, :offer_id, :offer_type, :site_id, :shape, :rule, 'open', :cells, :ring, :base_cents, :distance_cents,
         :tip_cents, :wait_rate_cents_per_minute, :currency, :payload, :policy, :policy_version, :opened_at, :widen_at,
-        :valid_until, :pilot_ids);
+        :valid_until, :pilot_ids, :refused_by);
 
 -- name: insert_offer_deliveries!
 insert into offer_delivery (market_id, offer_id, delivery_id, sequence)
@@ -253,6 +253,12 @@ insert into dispatch_decision (market_id, decision_id, decided_at, policy, polic
 values (:market_id, :decision_id, :decided_at, :policy, :policy_version, :action, :offer_id, :inputs);
 
 -- name: declined_by
+-- Who is not shown these offers: they declined this one, or refused the same work before.
 select offer_id, driver_id
 from offer_decline
-where market_id = :market_id and offer_id = any(:offer_ids::uuid[]);
+where market_id = :market_id and offer_id = any(:offer_ids::uuid[])
+union
+select o.offer_id, x.driver_id
+from offer o
+cross join unnest(o.refused_by) as x(driver_id)
+where o.market_id = :market_id and o.offer_id = any(:offer_ids::uuid[]);

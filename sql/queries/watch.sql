@@ -48,20 +48,22 @@ order by delivery_id
 limit :rows_max;
 
 -- name: undecided
--- Incidents that wait for an operator and have waited long enough; one whose retry is agreed has no open alert.
+-- Incidents that wait for an operator and have waited long enough; one whose retry is agreed has no open alert, and
+-- one whose packages wait for a second driver is decided.
 select d.delivery_id
 from alert a
 join delivery d on d.market_id = a.market_id and d.delivery_id = a.subject_id
 where a.market_id = :market_id and a.kind = 'incident' and a.resolved_at is null and a.opened_at <= :opened_before
-  and d.status = 'undeliverable'
+  and d.status = 'undeliverable' and d.transfer_route_id is null
 order by d.delivery_id
 limit :rows_max;
 
 -- name: is_undecided
 select exists (
   select from alert a
+  join delivery d on d.market_id = a.market_id and d.delivery_id = a.subject_id
   where a.market_id = :market_id and a.kind = 'incident' and a.subject_id = :delivery_id and a.resolved_at is null
-    and a.opened_at <= :opened_before) as found;
+    and a.opened_at <= :opened_before and d.transfer_route_id is null) as found;
 
 -- name: unplaced
 -- Ready at the counter, offered for a while, still nobody's, and not yet said.

@@ -214,6 +214,8 @@ async def test_a_link_that_is_ended_stops_the_page_at_once(street: Street) -> No
     async with street.world() as world, on_the_road(street.server.url, world) as courier:
         created = await world.order()
         customer = await street.customer()
+        # No map: what it loads late would be heard as well.
+        await customer.page.add_init_script(NO_WEBGL)
         await customer.open(created)
         await courier.win()
         await courier.to_the_counter()

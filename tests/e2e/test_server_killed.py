@@ -59,7 +59,7 @@ async def test_kill_9_in_an_accept_storm(database_url: str, tmp_path: Path) -> N
     wins: defaultdict[UUID, list[int]] = defaultdict(list)
     async with AsyncExitStack() as stack:
         ctx = await stack.enter_async_context(open_test_context(database_url))
-        world = await build_world(ctx, drivers=DRIVERS, policy=MarketPolicy(offer_ttl_seconds=600, routes_active_max=1))
+        world = await build_world(ctx, drivers=DRIVERS, policy=MarketPolicy(offer_ttl_seconds=600))
         server = await stack.enter_async_context(running_server(database_url, tmp_path))
         clients = [
             await stack.enter_async_context(DriverClient(server.socket_url, token, f"phone-{number}"))

@@ -95,7 +95,7 @@ DAMAGES = [
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def url(postgres_dsn: str, database_stock) -> AsyncIterator[str]:
-    yield with_database(postgres_dsn, database_stock.take())
+    yield with_database(postgres_dsn, await database_stock.take())
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

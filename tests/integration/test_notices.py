@@ -16,7 +16,9 @@ from flexlive.protocol.driver import EnrolmentAnswer
 from flexlive.services import commands, drivers, notices, offers, pilots
 from flexlive.services.drivers import SnapshotAsk
 from flexlive.services.tokens import OpsPrincipal
+from flexlive.storage import notices as rows
 from flexlive.storage.drivers import PositionRow, write_positions
+from flexlive.storage.transaction import transaction
 from tests.support.dispatch import dispatch, open_offer_ids
 from tests.support.world import SITE, World, accept_item
 
@@ -77,11 +79,19 @@ async def test_nobody_is_told_twice_and_who_joins_later_can_be_told(
     made = await send(world, wire.Audience(kind="market"))
     assert made.sent == 5
     [late] = await world.add_drivers(1)
+    # Whoever comes second with the same driver in hand is told that there is nobody left.
+    async with transaction(world.ctx.pool) as conn:
+        assert (
+            await rows.insert_receipts(
+                conn, world.market_id, made.notice_id, [world.drivers[0].driver_id], world.ctx.clock()
+            )
+            == []
+        )
     # Two operators at once.
     again = [notices.send(world.ctx, world.market_id, made.notice_id) for _ in range(2)]
     assert [each.sent for each in await asyncio.gather(*again)][-1] == 6
-    rows = await world.ctx.pool.fetch("select stream, count(*) from event where kind = 'driver.notice' group by stream")
-    assert [row["count"] for row in rows] == [1] * 6
+    told = await world.ctx.pool.fetch("select stream, count(*) from event where kind = 'driver.notice' group by stream")
+    assert [row["count"] for row in told] == [1] * 6
     # Bites, not one transaction: five drivers, two at a time, then the one who joined.
     counted = await world.ctx.pool.fetchval("select count(distinct xid) from event where kind = 'driver.notice'")
     assert counted == 4

@@ -14,7 +14,7 @@ from flexlive.domain.errors import ErrorCode, FlexliveError
 from flexlive.protocol.customer import TrackState
 from flexlive.protocol.merchant import DropoffVerification
 from flexlive.realtime.presence import Position
-from flexlive.services import tokens, tracking
+from flexlive.services import tokens, tracking, tracking_links
 from flexlive.services.context import Context
 from tests.support.tracking import THE_WAY, move, token_of
 from tests.support.world import World
@@ -129,3 +129,18 @@ async def test_a_step_within_a_status_is_one_entry(world: World) -> None:
     [first] = await tracking.facts(world.ctx, link, 0)
     again = replace(first, seq=2, kind="track.readiness")
     assert [entry.status for entry in tracking.timeline([first, again])] == ["created"]
+
+
+async def test_the_shop_can_send_a_new_link_after_the_old_one_was_ended(world: World) -> None:
+    created = await world.order()
+    first = await tracking_links.current(world.ctx, world.merchant, world.market_id, created.delivery_id)
+    assert first.tracking_url == created.tracking_url
+    await tracking.revoke_links(world.ctx, world.market_id, created.delivery_id)
+    second = await tracking_links.current(world.ctx, world.merchant, world.market_id, created.delivery_id)
+    assert second == await tracking_links.current(world.ctx, world.merchant, world.market_id, created.delivery_id)
+    assert await gone(world.ctx, token_of(created))
+    assert not await gone(world.ctx, second.tracking_url.rpartition("/")[2])
+    stranger = replace(world.merchant, merchant_id=world.site.site_id)
+    with pytest.raises(FlexliveError) as caught:
+        await tracking_links.current(world.ctx, stranger, world.market_id, created.delivery_id)
+    assert caught.value.code is ErrorCode.NOT_FOUND

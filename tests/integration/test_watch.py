@@ -139,6 +139,19 @@ async def test_an_order_nobody_takes_is_shown_and_then_cancelled(world: World, l
     assert await open_alerts(world) == []
 
 
+async def test_a_deadline_extended_in_the_last_moment_holds(
+    world: World, lease: Lease, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delivery_id = (await world.order()).delivery_id
+
+    async def seen_before(*_: object) -> list[UUID]:
+        return [delivery_id]
+
+    monkeypatch.setattr(watch.rows, "overdue", seen_before)
+    await watch.look(world.ctx, lease, world.ctx.clock())
+    assert await status(world, delivery_id) == "created"
+
+
 @pytest.mark.parametrize(("wish", "after"), [("return_to_pickup", "enroute_to_return"), ("dispose", "disposed")])
 async def test_an_incident_nobody_decides_goes_the_way_the_order_asked_for(
     world: World, lease: Lease, wish: str, after: str
@@ -195,3 +208,19 @@ def test_every_waiting_time_follows_the_time_scale() -> None:
     fast = scaled(POLICY, 60)
     for name in ("driver_silent_seconds", "driver_gone_seconds", "incident_decision_seconds", "offer_ttl_seconds"):
         assert getattr(fast, name) == getattr(POLICY, name) / 60
+
+
+async def test_nobody_is_silent_because_nobody_listened(world: World, lease: Lease) -> None:
+    _, delivery_id = await with_work(world)
+    ctx, second = world.ctx, timedelta(seconds=1)
+    began = ctx.clock() + SILENT + GONE
+    assert await watch.look(ctx, lease, began, began) == 0
+    assert await watch.look(ctx, lease, began + SILENT - 2 * second, began) == 0
+    assert await watch.look(ctx, lease, began + SILENT + second, began) >= 1
+    assert await open_alerts(world) == ["driver_silent"]
+    # A server that starts again gives the driver who was silent before the whole time once more.
+    again = began + SILENT + GONE
+    await watch.look(ctx, lease, again + GONE - 2 * second, again)
+    assert await status(world, delivery_id) == "confirmed"
+    await watch.look(ctx, lease, again + GONE + second, again)
+    assert await status(world, delivery_id) == "created"

@@ -19,7 +19,7 @@ DRIVERS = 3
 # Offers stay small, PINs run out soon, and every counter costs a minute of waiting or none.
 POLICIES = (
     MarketPolicy(bundle_deliveries_max=3, wait_free_seconds=1e6),
-    MarketPolicy(bundle_deliveries_max=1, wait_free_seconds=0, pin_attempts_max=1),
+    MarketPolicy(bundle_deliveries_max=2, wait_free_seconds=0, pin_attempts_max=1),
     MarketPolicy(bundle_deliveries_max=2, wait_free_seconds=0, delivery_attempts_max=1, offer_policy="broadcast"),
     MarketPolicy(bundle_deliveries_max=3, wait_free_seconds=1e6, partial_pay_share=0.25, delivery_attempts_max=3),
 )

@@ -13,6 +13,15 @@ Owed = Counter[tuple[str, str, str]]
 """Cents by delivery, driver and kind."""
 
 
+def check(run: Run) -> None:
+    """AssertionError unless the ledger says what the rules say, to the cent."""
+    assert written(run) == owed(run)
+    waits = [row["amount_cents"] for row in run.now.ledger if row["kind"] == "wait"]
+    assert len(waits) == (run.waits if run.lane.policy.wait_free_seconds == 0 else 0)
+    # No run takes long: a minute begun, seldom two.
+    assert all(cents in (25, 50, 75) for cents in waits), waits
+
+
 def owed(run: Run) -> Owed:
     """From the events of the deliveries, what each was worth when a driver got it, and the market's rules."""
     total: Owed = Counter()

@@ -14,7 +14,9 @@ _SQL = """
 with d as materialized (
   select * from delivery where market_id = $1 and delivery_id = any($2::uuid[])
 ), r as materialized (
-  select * from route where market_id = $1 and driver_id = any($3::uuid[]) and created_at >= $5
+  select * from route r where market_id = $1 and driver_id = any($3::uuid[]) and created_at >= $5
+    and exists (select from stop s
+                where s.market_id = $1 and s.route_id = r.route_id and s.delivery_ids && $2::uuid[])
 )
 select
   coalesce((select jsonb_agg(jsonb_build_object(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -50,7 +50,8 @@ class Order:
 
 @dataclass
 class Run:
-    """now: what the database said last. told: all events of the deliveries so far. scanned: barcodes each driver has
+    """waits: counters that were done with after the check-in. refused: (delivery, driver) given back or declined.
+    now: what the database said last. told: all events of the deliveries so far. scanned: barcodes each driver has
     read since the delivery became that driver's. paid: what a delivery was worth when a driver got it."""
 
     ctx: Context
@@ -62,13 +63,15 @@ class Run:
     paid: dict[str, list[tuple[str, int, int]]] = field(default_factory=dict)
     adjusted: list[tuple[str, str, int]] = field(default_factory=list)
     photographed: set[str] = field(default_factory=set)
+    waits: int = 0
+    refused: set[tuple[str, str]] = field(default_factory=set)
     log: list[str] = field(default_factory=list)
     started_at: datetime = field(init=False)
     now: Observation = field(init=False)
 
     async def start(self, plans: list[Plan]) -> None:
         """Place the orders."""
-        self.started_at = self.ctx.clock() - timedelta(seconds=1)
+        self.started_at = self.ctx.clock()
         for place, plan in enumerate(plans):
             created = await self.lane.world.order(
                 external_store_id=self.lane.stores[plan.store].external_store_id,
@@ -142,12 +145,17 @@ class Run:
         self.told.extend(after.events)
 
     def _remember(self, before: Observation, after: Observation) -> None:
+        self.waits += _waits(before, after)
         for offer_id, offer in after.offers.items():
             if offer["status"] == "accepted" and before.offers[offer_id]["status"] == "open":
                 won = [after.deliveries[each] for each in offer["delivery_ids"]]
+                again = {(each["delivery_id"], offer["driver_id"]) for each in won} & self.refused
+                assert not again, "offered again to a driver who gave it back"
                 assert offer["base_cents"] == sum(each["pay_base_cents"] + each["pay_distance_cents"] for each in won)
         for delivery_id, now in after.deliveries.items():
             was, driver_id = before.deliveries[delivery_id], now["driver_id"]
+            if now["status"] == "created" and was["driver_id"] is not None:
+                self.refused.add((delivery_id, was["driver_id"]))
             if driver_id is not None and driver_id != was["driver_id"]:
                 terms = (driver_id, now["pay_base_cents"], now["pay_distance_cents"])
                 self.paid.setdefault(delivery_id, []).append(terms)
@@ -166,3 +174,20 @@ class Run:
             self.started_at,
             last_event_id,
         )
+
+
+def _waits(before: Observation, after: Observation) -> int:
+    """Counters where something waited to be picked up and that are over now: left with it, or it was cancelled."""
+    over: set[str] = set()
+    at = {delivery_id: was["status"] for delivery_id, was in before.deliveries.items()}
+    for event in after.events:
+        delivery_id = event["stream"].removeprefix("delivery:")
+        if at[delivery_id] == "arrived_at_pickup" and event["status"] in ("picked_up", "cancelled"):
+            over.add(delivery_id)
+        at[delivery_id] = event["status"] or at[delivery_id]
+    ended = {stop["stop_id"] for stop in after.stops() if stop["status"] in ("done", "skipped")}
+    return sum(
+        stop["kind"] == "store" and stop["stop_id"] in ended and bool(over & set(stop["delivery_ids"]))
+        for stop in before.stops()
+        if stop["status"] not in ("done", "skipped")
+    )

@@ -1,7 +1,7 @@
-"""Bad input, made from the types that describe the good one: nothing has to be listed here when a frame is added.
+"""Bad input, made from the types that describe the good one: a new frame is attacked without being listed.
 
-A message is written once with values that fit, then once per field and per value that may hurt it. Values are raw JSON text,
-since much of what is sent here (NaN, 1e400, a key given twice) no JSON library would write.
+A message is written once with values that fit, then once per field and per value that may hurt it. Values are raw
+JSON text: much of what is sent here (NaN, 1e400, a key given twice) no JSON library would write.
 """
 
 from __future__ import annotations
@@ -89,11 +89,12 @@ _NESTED: Final = frozenset(
 _TEXTS: Final = frozenset(name for name, raw in HOSTILE.items() if raw[0] == '"') - _TIMES - _DAYS
 FITTING_EACH: Final = 4
 OTHERS_EACH: Final = 1
-"""So many values of a field's own kind, and of other kinds, are tried in it; FLEXLIVE_TEST_THOROUGH=1 tries all."""
-THOROUGH: Final = os.environ.get("FLEXLIVE_TEST_THOROUGH") == "1"
+"""So many values of a field's own kind, and of other kinds, are tried in it; TEST_THOROUGH=1 tries all."""
+THOROUGH: Final = os.environ.get("TEST_THOROUGH") == "1"
 _SLOT: Final = "@slot@"
 _SAMPLES: Final = (
-    "A1", "a1", "abc", "a" * 64, "1234", "USD", "+15550101234", "America/Phoenix", "car", "x-1", "2026-11-20", "image/jpeg", "8729ae63bffffff", "123456",
+    "A1", "a1", "abc", "a" * 64, "1234", "USD", "+15550101234", "America/Phoenix", "car", "x-1", "2026-11-20",
+    "image/jpeg", "8729ae63bffffff", "123456",
 )  # fmt: skip
 
 

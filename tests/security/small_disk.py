@@ -24,8 +24,7 @@ def small_disk(size_bytes: int) -> Iterator[Path]:
         )
         if mounted.returncode != 0:
             pytest.skip(f"cannot mount a small disk: {mounted.stderr.decode(errors='replace').strip()}")
-        Path(folder).parent.stat()
-        os.chmod(folder, 0o755)
+        Path(folder).chmod(0o755)
         try:
             yield Path(folder)
         finally:

@@ -1,4 +1,4 @@
-"""What a token may not see or do, tried at every address there is: nobody acts outside the own market, order or phone."""
+"""What a token may not see or do, tried at every address: nobody acts outside the own market, order or phone."""
 
 from __future__ import annotations
 

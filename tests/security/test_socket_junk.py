@@ -84,9 +84,9 @@ async def throw(live: Live, token: str, frames: list[tuple[str, str]]) -> int:
                         check(message, str([name for name, _ in batch]))
         except ConnectionClosed as error:
             closes += 1
-            assert error.rcvd is not None
+            assert error.rcvd is not None  # noqa: PT017
             names = [name for name, _ in batch]
-            assert error.rcvd.code in ENDS_RIGHTLY | {1009}, (error.rcvd, names)
+            assert error.rcvd.code in ENDS_RIGHTLY | {1009}, (error.rcvd, names)  # noqa: PT017
             # One of them ended it; the others are still to be tried.
             if len(batch) > 1:
                 for each in batch:
@@ -146,7 +146,7 @@ async def test_every_lie_in_the_first_frame(live: Live) -> None:
                     if first["type"] != "error":
                         await answered(socket, "m-1")
             except ConnectionClosed as error:
-                assert error.rcvd is not None
-                assert error.rcvd.code in ENDS_RIGHTLY, (what, error.rcvd)
+                assert error.rcvd is not None  # noqa: PT017
+                assert error.rcvd.code in ENDS_RIGHTLY, (what, error.rcvd)  # noqa: PT017
                 ends[error.rcvd.code] = ends.get(error.rcvd.code, 0) + 1
     assert live.complaints() == []

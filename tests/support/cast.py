@@ -1,4 +1,4 @@
-"""Everybody who may speak to a server, with the credentials they have: two markets, two retailers, good and bad keys."""
+"""Everybody who may speak to a server, with their credentials: two markets, two retailers, good and bad keys."""
 
 from __future__ import annotations
 

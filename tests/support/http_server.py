@@ -93,5 +93,7 @@ async def _hold_to_schema(schema: dict[str, Any], response: httpx.Response) -> N
         described = operation["responses"].get(str(response.status_code))
         assert described is not None, f"{operation['operationId']} does not describe {response.status_code}"
         media_type = response.headers.get("content-type", "").partition(";")[0]
-        assert media_type in described.get("content", {"": None}), f"{operation['operationId']}: {media_type} is not described"
+        assert media_type in described.get("content", {"": None}), (
+            f"{operation['operationId']}: {media_type} is not described"
+        )
         return

@@ -70,7 +70,7 @@ Verdict: TypeAlias = Moved | Refused
 
 
 def on_answer(enrolment: Enrolment | None, *, accept: bool, documents_complete: bool) -> Verdict:
-    """The driver's own word about the terms in force. documents_complete: nothing the offer type asks for is missing."""
+    """The driver's own word about the terms in force. documents_complete: nothing that is asked for is missing."""
     if enrolment is None:
         return Refused(Refusal.NOT_INVITED)
     match enrolment.status:

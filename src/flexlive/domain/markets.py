@@ -39,9 +39,6 @@ class MarketPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     acceptance_prior: Probability = 0.87
     acceptance_km: Kilometres = 8.0
     reoffer_delay_seconds: Seconds = 5.0
-    decline_cooldown_seconds: Seconds = 3600.0
-    forfeit_cooldown_seconds: Seconds = 86400.0
-    routes_active_max: Routes = 1
     position_stale_seconds: Seconds = 600.0
     # How many deliveries of one site an offer may hold, and how far apart they may be ready.
     bundle_deliveries_max: BundleSize = 1
@@ -53,7 +50,6 @@ class MarketPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     geofence_default_radius_m: GeofenceRadius = 150
     accuracy_slack_max_m: Metres = 100.0
     door_crossing_radius_m: Metres = 60.0
-    crossing_leave_factor: Factor = 1.5
     wait_free_seconds: Seconds = 300.0
     pin_attempts_max: Attempts = 5
     code_attempts_max: Attempts = 10

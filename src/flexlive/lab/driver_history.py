@@ -70,6 +70,10 @@ class DriverHistory:
         """Unix seconds of the oldest command that has no answer yet."""
         return next(iter(self._unanswered.values()), None)
 
+    def route_came(self, offer_id: UUID) -> bool:
+        """Whether the phone has ever been told of the route of an offer it won."""
+        return self._won.get(offer_id, False)
+
     def take_answers(self) -> dict[str, str]:
         """By cmd, SHA-256 (hex) of each decided answer since the last call."""
         answers, self._new_answers = self._new_answers, {}

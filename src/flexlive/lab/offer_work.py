@@ -60,9 +60,10 @@ class OfferWork:
         if answer.code == "won":
             bot.report.won(offer.offer_id, bot.driver.driver_id, bot.clock.unix())
             route = await self._route_comes(offer.offer_id)
-            if route is None:
+            # After an outage the answer may come when the work is already somebody else's: then that was told too.
+            if route is None and not bot.history.route_came(offer.offer_id):
                 bot.report.trouble(f"{bot.history.name}: won {offer.offer_id}, but no route came")
-            else:
+            elif route is not None:
                 bot.report.assigned(route)
             return
         bot.report.refuse(answer.code)
@@ -76,6 +77,8 @@ class OfferWork:
                     for route in self._bot.client.state.routes.values():
                         if route.offer_id == offer_id:
                             return route
+                    if self._bot.history.route_came(offer_id):
+                        return None
                     await self._bot.news()
         return None
 

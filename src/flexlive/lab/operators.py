@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
@@ -28,6 +29,7 @@ class Operators:
         self._client, self._fleet, self._book, self._markets = client, fleet, book, markets
         self.decisions: Counter[str] = Counter()
         self._transferred: set[UUID] = set()
+        self._unfit: set[tuple[UUID, UUID]] = set()
 
     async def run(self) -> None:
         """Until cancelled. A server that is away is asked again; what it refuses has changed meanwhile."""
@@ -69,7 +71,14 @@ class Operators:
         """The nearest free driver takes everything over; nobody free: the next look, or the rule, decides."""
         phones = await self._fleet.look()
         stranded = next((p for p in phones if p.driver_id == alert.driver_id), None)
-        free = [p for p in phones if _free(p) and p.market_id == market_id and p.driver_id != alert.driver_id]
+        free = [
+            phone
+            for phone in phones
+            if _free(phone)
+            and phone.market_id == market_id
+            and phone.driver_id != alert.driver_id
+            and (alert.alert_id, phone.driver_id) not in self._unfit
+        ]
         if stranded is None or not free or alert.delivery_id is None or alert.alert_id in self._transferred:
             return
         nearest = min(free, key=lambda p: distance_m(p.place, stranded.place))
@@ -83,7 +92,14 @@ class Operators:
         )
         # A driver who is taken meanwhile is refused; the next look tries another, so the key names the driver too.
         key = f"{alert.alert_id.hex[:24]}-{nearest.driver_id.hex[:24]}"
-        await self._client.transfer(market_id, alert.delivery_id, body, key)
+        try:
+            await self._client.transfer(market_id, alert.delivery_id, body, key)
+        except OpsRefusedError as error:
+            if error.status_code not in OpsRefusedError.MEANWHILE | {HTTPStatus.FORBIDDEN}:
+                raise
+            # Taken meanwhile, or not enrolled for this: the next look asks somebody else.
+            self._unfit.add((alert.alert_id, nearest.driver_id))
+            return
         self._transferred.add(alert.alert_id)
         self.decisions["transfer"] += 1
 

@@ -69,7 +69,7 @@ async def _furnish(
             await ready
             orders, couriers = len(recorded.day.orders), len(recorded.day.couriers)
             view.step(f"server ready; building the city of {recorded.day.name}: {orders} orders, {couriers} couriers")
-            world = await build_world(client, recorded.day, run)
+            world = await build_world(client, recorded.day, run, options.speed)
             return world, real_day_scenario(recorded, options.speed, world.markets[0])
         await together(ready, seed_pilot_malls(stage.dsn, stage.directory / "seed.log"))
         world = await pilot_world(client)

@@ -18,6 +18,7 @@ ORIGIN = Place(36.10, -115.20)
 OFFER_TYPE = "retail_delivery"
 SERVICE_LEVEL = "express"
 REQUESTS_AT_ONCE_MAX = 8
+SILENT_WALL_SECONDS = 20.0
 
 
 def place_of(x_m: float, y_m: float) -> Place:
@@ -25,8 +26,9 @@ def place_of(x_m: float, y_m: float) -> Place:
     return offset(ORIGIN, x_m, y_m)
 
 
-def market_of(day: RealDay, run: str) -> ops.CreateMarket:
-    """The day's own speed and visit times, so that estimates speak of the same city."""
+def market_of(day: RealDay, run: str, speed: float) -> ops.CreateMarket:
+    """The day's own speed and visit times, so that estimates speak of the same city. speed: policy seconds per wall
+    second; phones reconnect in wall seconds however fast the play is, so their silence is counted in those."""
     parameters = day.parameters
     return ops.CreateMarket(
         market_id=f"recorded-day-{run}",
@@ -37,13 +39,15 @@ def market_of(day: RealDay, run: str) -> ops.CreateMarket:
             detour_factor=1.0,
             service_site_seconds=parameters.pickup_service_minutes * 60,
             service_door_seconds=parameters.dropoff_service_minutes * 60,
+            driver_silent_seconds=SILENT_WALL_SECONDS * speed,
+            driver_gone_seconds=SILENT_WALL_SECONDS * speed,
         ),
     )
 
 
-async def build_world(client: OpsClient, day: RealDay, run: str) -> World:
+async def build_world(client: OpsClient, day: RealDay, run: str, speed: float) -> World:
     """Creates everything; returns what orders and drivers will need. run: keeps two plays apart. Raises DemoError."""
-    market_id = (await client.create_market(market_of(day, run))).market_id
+    market_id = (await client.create_market(market_of(day, run, speed))).market_id
     await client.put_offer_type(market_id, OFFER_TYPE, ops.PutOfferType(name="Retail delivery"))
     promise_seconds = int(day.parameters.maximum_click_to_door_minutes * 60)
     level = ops.PutServiceLevel(shape="on_demand", promise_seconds=promise_seconds)

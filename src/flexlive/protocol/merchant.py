@@ -126,6 +126,13 @@ class DeliveryCreated(Struct, frozen=True, kw_only=True):
     tracking_url: str
 
 
+class TrackingLink(Struct, frozen=True, kw_only=True):
+    """The customer's present link; tracking_url holds the only copy of its token."""
+
+    delivery_id: UUID
+    tracking_url: str
+
+
 class Package(Struct, frozen=True):
     package_id: UUID
     barcode: str

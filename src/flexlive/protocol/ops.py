@@ -82,13 +82,15 @@ class Entrance(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CreateSite(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """geofence_radius_m: metres around the entrance; None takes the market's geofence_default_radius_m."""
+
     kind: SiteKindName
     name: Name
     address: Address
     lat: Lat
     lon: Lon
     entrance: Entrance
-    geofence_radius_m: Annotated[int, Meta(ge=20, le=5000)] = 150
+    geofence_radius_m: Annotated[int, Meta(ge=20, le=5000)] | None = None
     hours: Hours
     parking_notes: Text = ""
     parent_site_id: UUID | None = None

@@ -112,6 +112,7 @@ def _new_offer(
         widen_at=decision.widen_at,
         valid_until=decision.valid_until,
         pilot_ids=pilot_ids,
+        refused_by=sorted(decision.excluded),
     )
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 from flexlive.domain.errors import ErrorCode, FlexliveError
 from flexlive.domain.ids import is_market_id
-from flexlive.domain.markets import MarketPolicy
+from flexlive.domain.markets import MarketPolicy, policy_from
 from flexlive.domain.sites import zone
 from flexlive.protocol import ops
 from flexlive.services import codes, entitlements
@@ -59,7 +59,7 @@ async def set_policy(ctx: Context, market_id: str, policy: MarketPolicy) -> ops.
 
 async def create_site(ctx: Context, market_id: str, request: ops.CreateSite) -> ops.Site:
     """FlexliveError(conflict) with the site's id when the name is taken, (not_found) for an unknown parent."""
-    await _row(ctx, market_id)
+    policy = policy_from((await _row(ctx, market_id))["policy"])
     if request.parent_site_id is not None and not await rows.site_exists(ctx.pool, market_id, request.parent_site_id):
         raise FlexliveError(ErrorCode.NOT_FOUND, "no such parent site")
     site = rows.NewSite(
@@ -73,7 +73,7 @@ async def create_site(ctx: Context, market_id: str, request: ops.CreateSite) -> 
         entrance_name=request.entrance.name,
         entrance_lat=request.entrance.lat,
         entrance_lon=request.entrance.lon,
-        geofence_radius_m=request.geofence_radius_m,
+        geofence_radius_m=request.geofence_radius_m or policy.geofence_default_radius_m,
         hours=msgspec.to_builtins(request.hours),
         parking_notes=request.parking_notes,
         check_in_code=codes.digits(ctx.new_secret(), "check-in", codes.COUNTER_CODE_DIGITS),

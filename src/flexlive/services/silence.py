@@ -5,9 +5,12 @@ A sign of life is the newest of: a stored position, a command, an open socket in
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from datetime import datetime, timedelta
 from typing import Final
+from uuid import UUID
+
+import structlog
 
 from flexlive.domain.alerts import AlertKind
 from flexlive.domain.deliveries import ASSIGNED_BEFORE_CUSTODY
@@ -18,6 +21,7 @@ from flexlive.services.context import Context
 from flexlive.storage import drivers, leases
 from flexlive.storage import watch as rows
 from flexlive.storage.events import append
+from flexlive.storage.failures import unreachable
 from flexlive.storage.leases import Lease
 from flexlive.storage.policies import MarketRules
 from flexlive.storage.pool import Connection
@@ -26,10 +30,13 @@ from flexlive.storage.watch import QuietRoute, SilentRoute
 
 SILENT_KIND: Final = "route.driver_silent"
 HEARD_KIND: Final = "route.driver_heard"
+_log = structlog.get_logger()
 
 
-async def look(ctx: Context, lease: Lease, rules: MarketRules, now: datetime) -> int:
-    """One look at everybody on a route; how many routes changed."""
+async def look(ctx: Context, lease: Lease, rules: MarketRules, now: datetime, listening_since: datetime) -> int:
+    """One look at everybody on a route; how many routes changed.
+
+    Whoever is quiet because nobody listened is not silent: both limits begin at listening_since at the earliest."""
     heard_before = now - timedelta(seconds=rules.policy.driver_silent_seconds)
     gone_before = now - timedelta(seconds=rules.policy.driver_gone_seconds)
     async with ctx.pool.acquire() as conn:
@@ -39,14 +46,25 @@ async def look(ctx: Context, lease: Lease, rules: MarketRules, now: datetime) ->
     still = {route.route_id for route in quiet}
     changed = 0
     for route in quiet:
-        if route.silent_at is None:
-            changed += await _tell(ctx, lease, route, heard_before, now)
-        elif route.silent_at <= gone_before:
-            changed += await _give_back(ctx, lease, route, heard_before, now)
+        if route.silent_at is None and listening_since <= heard_before:
+            changed += await _apart(route.route_id, _tell(ctx, lease, route, heard_before, now))
+        elif route.silent_at is not None and max(route.silent_at, listening_since) <= gone_before:
+            changed += await _apart(route.route_id, _give_back(ctx, lease, route, heard_before, now))
     for known in silent:
         if known.route_id not in still:
-            changed += await _recover(ctx, lease, known, now)
+            changed += await _apart(known.route_id, _recover(ctx, lease, known, now))
     return changed
+
+
+async def _apart(route_id: UUID, step: Awaitable[bool]) -> bool:
+    """One route that cannot be helped does not keep the others waiting."""
+    try:
+        return await step
+    except Exception as error:
+        if unreachable(error):
+            raise
+        _log.warning("watch_step_failed", route_id=route_id, error=repr(error))
+        return False
 
 
 def _without_present(ctx: Context, market_id: str, quiet: Iterable[QuietRoute]) -> list[QuietRoute]:

@@ -115,9 +115,12 @@ def link_secret_of(api_key: str) -> bytes:
     return hmac.digest(api_key.encode(), _LINK_LABEL, sha256)
 
 
-def track_token(link_secret: bytes, market_id: str, delivery_id: UUID) -> str:
-    """The tracking token of a delivery: the same for the same key, unguessable without it."""
-    mac = hmac.digest(link_secret, delivery_id.bytes, sha256)
+def track_token(link_secret: bytes, market_id: str, delivery_id: UUID, link_version: int = 0) -> str:
+    """The tracking token of a delivery: the same for the same key, unguessable without it.
+
+    link_version: how often the links were ended before; the first link has none of it."""
+    version = link_version.to_bytes(4) if link_version else b""
+    mac = hmac.digest(link_secret, delivery_id.bytes + version, sha256)
     return format_token(TokenKind.TRACK, market_id, urlsafe_b64encode(mac).rstrip(b"=").decode())
 
 

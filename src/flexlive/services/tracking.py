@@ -145,6 +145,7 @@ async def revoke(conn: Connection, market_id: str, delivery_id: UUID, cause: Cau
     """The same inside a transaction that holds the delivery's row. How many links ended; call ctx.committed after."""
     ended = await tokens.revoke_subject(conn, market_id, "track", delivery_id, cause.received_at)
     if ended:
+        await deliveries.end_links(conn, market_id, delivery_id)
         row = await deliveries.lock(conn, market_id, delivery_id)
         assert row is not None
         # The customer's own stream says neither who acted nor who drives.

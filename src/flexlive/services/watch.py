@@ -4,7 +4,7 @@ reason. Each in a short transaction of its own that locks, looks again and holds
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -29,13 +29,14 @@ from flexlive.storage.transaction import transaction
 
 ROWS_MAX: Final = 100
 """Of each kind in one look; the next look takes the rest."""
+ALWAYS: Final = datetime.min.replace(tzinfo=UTC)
 _log = structlog.get_logger()
 
 
-async def look(ctx: Context, lease: Lease, now: datetime) -> int:
-    """One look at a market; how many things were done."""
+async def look(ctx: Context, lease: Lease, now: datetime, listening_since: datetime = ALWAYS) -> int:
+    """One look at a market; how many things were done. listening_since: from when on drivers could be heard."""
     rules = await ctx.rules.get(ctx.pool, lease.market_id, ctx.monotonic())
-    done = await silence.look(ctx, lease, rules, now)
+    done = await silence.look(ctx, lease, rules, now, listening_since)
     done += await _cancel_overdue(ctx, lease, rules, now)
     done += await _decide_incidents(ctx, lease, rules, now)
     done += await _tell_of_unplaced(ctx, lease, rules, now)

@@ -156,3 +156,13 @@ async def set_readiness(conn: Connection, market_id: str, delivery_id: UUID, rea
     return await conn.fetchrow(
         *_sql.set_readiness.bind(market_id=market_id, delivery_id=delivery_id, readiness=readiness)
     )
+
+
+async def end_links(conn: Connection, market_id: str, delivery_id: UUID) -> None:
+    """Tracking links derived from now on differ from those before."""
+    await conn.execute(*_sql.end_links.bind(market_id=market_id, delivery_id=delivery_id))
+
+
+async def link_terms(conn: Executor, market_id: str, delivery_id: UUID) -> Record | None:
+    """(merchant_id, link_version, dropoff_deadline_at, status, status_at): what a tracking link is derived from."""
+    return await conn.fetchrow(*_sql.link_terms.bind(market_id=market_id, delivery_id=delivery_id))

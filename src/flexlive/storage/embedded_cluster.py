@@ -178,7 +178,14 @@ def _run_initdb(cluster: Cluster, binaries: Binaries, pgdata: Path, password_fil
     ]
     status, output = cluster.account.run(arguments, timeout_seconds=_INITDB_TIMEOUT_SECONDS)
     if status != 0:
-        raise EmbeddedPostgresError(f"initdb failed: {output[-2000:]}")
+        raise EmbeddedPostgresError(f"initdb failed: {_complaint(output)}")
+
+
+def _complaint(output: str) -> str:
+    """The line of initdb's report that says what was wrong; its last one when none does."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    wrong = [line for line in lines if any(word in line.lower() for word in ("fatal:", "error:", "could not"))]
+    return (wrong or lines or ["it said nothing"])[0 if wrong else -1]
 
 
 def _write_settings(cluster: Cluster, settings: Mapping[str, str]) -> None:

@@ -44,7 +44,7 @@ def unstorable_text(error: BaseException) -> bool:
 
 
 def in_one_line(error: BaseException) -> str | None:
-    """What the operator of a command is told when its database (or the disk below it) said no; None for our mistakes."""
+    """What a command says when its database (or the disk below it) said no; None for our own mistakes."""
     if unreachable(error):
         return f"the database cannot be reached: {_first_line(error)}"
     if isinstance(error, asyncpg.PostgresError):

@@ -38,6 +38,7 @@ class NewOffer:
     widen_at: datetime | None
     valid_until: datetime
     pilot_ids: Sequence[UUID] = ()
+    refused_by: Sequence[UUID] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +153,7 @@ async def insert(conn: Connection, market_id: str, opened: Sequence[tuple[NewOff
             widen_at=offer.widen_at,
             valid_until=offer.valid_until,
             pilot_ids=offer.pilot_ids,
+            refused_by=offer.refused_by,
         )[1:]
         for offer, _ in opened
     ]

@@ -6,15 +6,15 @@ asyncpg ships no complete type information, so `Pool`, `Connection` and `Record`
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncGenerator, Generator, Iterable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 import asyncpg  # pyright: ignore[reportMissingTypeStubs]
 import msgspec
 
-from flexlive.storage.errors import DatabaseTooOldError
+from flexlive.storage.errors import DatabaseSetupError, DatabaseTooOldError
 
 SERVER_VERSION_NUM_MIN = 150_000
 
@@ -141,14 +141,15 @@ async def open_pool(dsn: str, options: PoolOptions | None = None) -> Pool:
     Raises DatabaseTooOldError below PostgreSQL 15, OSError or TimeoutError when unreachable.
     """
     options = options or PoolOptions()
-    pool = await _create_pool(
-        dsn,
-        min_size=options.min_size,
-        max_size=options.max_size,
-        init=_prepare,
-        reset=_nothing_to_reset,
-        **_connect_arguments(options),
-    )
+    with _address_read():
+        pool = await _create_pool(
+            dsn,
+            min_size=options.min_size,
+            max_size=options.max_size,
+            init=_prepare,
+            reset=_nothing_to_reset,
+            **_connect_arguments(options),
+        )
     try:
         require_version(int(await pool.fetchval("show server_version_num")))
     except BaseException:
@@ -171,7 +172,8 @@ async def close_pool(pool: Pool, options: PoolOptions | None = None) -> None:
 async def open_connection(dsn: str, options: PoolOptions | None = None) -> AsyncGenerator[Connection]:
     """One session outside any pool, for as long as the block: what open_pool() says holds for it too."""
     options = options or PoolOptions()
-    connection = await _connect(dsn, **_connect_arguments(options))
+    with _address_read():
+        connection = await _connect(dsn, **_connect_arguments(options))
     try:
         await _prepare(connection)
         require_version(int(await connection.fetchval("show server_version_num")))
@@ -181,6 +183,17 @@ async def open_connection(dsn: str, options: PoolOptions | None = None) -> Async
             await connection.close(timeout=options.close_timeout_seconds)
         except TimeoutError:
             connection.terminate()
+
+
+@contextmanager
+def _address_read() -> Generator[None]:
+    try:
+        yield
+    except ValueError:
+        # asyncpg's text would repeat the address, which may hold a password.
+        raise DatabaseSetupError(
+            "the database's address cannot be read; it looks like postgresql://user:password@host:5432/name"
+        ) from None
 
 
 def require_version(server_version_num: int) -> None:

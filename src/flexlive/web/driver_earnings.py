@@ -33,4 +33,6 @@ async def get_earnings(
     return await earnings(ctx, driver_of(request), first_day, last_day)
 
 
-router = Router(path="/", route_handlers=[get_earnings], guards=[require_driver], security=[{"driver": []}], tags=["driver"])
+router = Router(
+    path="/", route_handlers=[get_earnings], guards=[require_driver], security=[{"driver": []}], tags=["driver"]
+)

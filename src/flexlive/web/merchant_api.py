@@ -8,7 +8,7 @@ from litestar.params import JSONBody
 
 from flexlive.domain.errors import ErrorCode as E
 from flexlive.protocol import merchant as wire
-from flexlive.services import deliveries, order_ends
+from flexlive.services import deliveries, order_ends, tracking_links
 from flexlive.web.auth import require_merchant
 from flexlive.web.body import BODY_BYTES_MAX, JsonBody
 from flexlive.web.dependencies import Ctx, IdPath, MarketPath, Merchant, merchant_dependency
@@ -82,9 +82,20 @@ async def cancel_delivery(
     return await order_ends.cancel(ctx, merchant, market_id, delivery_id, data.reason_code)
 
 
+@post(
+    "/v1/markets/{market_id:str}/deliveries/{delivery_id:uuid}/tracking-link",
+    status_code=200,
+    operation_id="trackingLink",
+    responses=problems((*_COMMON, E.NOT_FOUND)),
+)
+async def tracking_link(ctx: Ctx, merchant: Merchant, market_id: MarketPath, delivery_id: IdPath) -> wire.TrackingLink:
+    """The customer's present link. Another driver or an operator may have ended the one the order was answered with."""
+    return await tracking_links.current(ctx, merchant, market_id, delivery_id)
+
+
 router = Router(
     path="/",
-    route_handlers=[create_delivery, get_delivery, set_readiness, cancel_delivery],
+    route_handlers=[create_delivery, get_delivery, set_readiness, cancel_delivery, tracking_link],
     guards=[require_merchant],
     dependencies=merchant_dependency,
     security=[{"merchant": []}],

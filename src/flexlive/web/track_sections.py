@@ -95,7 +95,8 @@ def courier(state: TrackState, basemap: Basemap) -> str:
 def instructions(state: TrackState, token: str) -> str:
     """What the driver reads at the door. The button is the script's: without it nothing promises what it cannot do."""
     text = escape(state.dropoff_instructions)
-    if not text and not state.instructions_editable:
+    still_read = text and state.status == S.ARRIVED_AT_DROPOFF
+    if not state.instructions_editable and not still_read:
         return ""
     shown = f'<p class="text">{text}</p>' if text else '<p class="text note">None yet.</p>'
     if not state.instructions_editable:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from flexlive.services import watch
 from flexlive.services.context import Context
@@ -28,6 +29,7 @@ class Watch:
         self._holder = holder
         self._options = options
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._listening: dict[str, tuple[int, datetime]] = {}
         self._interval_seconds = max(options.interval_seconds_min, options.interval_seconds / ctx.time_scale)
 
     def ensure(self, market_id: str) -> None:
@@ -42,5 +44,10 @@ class Watch:
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
     async def _tick(self, lease: Lease) -> float:
-        await watch.look(self._ctx, lease, self._ctx.clock())
+        now = self._ctx.clock()
+        term, since = self._listening.get(lease.market_id, (0, now))
+        if term != lease.term:
+            # Before this term nobody may have listened (a restart, an outage): silence counts from here.
+            self._listening[lease.market_id] = lease.term, (since := now)
+        await watch.look(self._ctx, lease, now, since)
         return self._interval_seconds

@@ -212,3 +212,14 @@ def test_strangers_in_the_database_are_nobodys_business() -> None:
     run = Run()
     committed(standings=[*run.committed.standings, standing("elsewhere", "confirmed", route_status=None)])(run)
     assert run.summary().ok
+
+
+def test_a_page_cut_short_is_right_only_when_its_link_was_revoked() -> None:
+    run = Run()
+    page = run.book.orders["o1"].page
+    assert page is not None
+    page.status, page.seq, page.ended = "picked_up", 3, True
+    assert "was ended at picked_up" in " ".join(run.summary().violations)
+    revoked = standing("o1", link_revoked=True)
+    run.committed = replace(run.committed, standings=[revoked, standing("o2")])
+    assert run.summary().ok

@@ -129,10 +129,10 @@ def test_a_delivery_whose_driver_gave_it_back_is_not_new() -> None:
 
 def test_instructions_are_offered_for_change_only_while_they_may_be() -> None:
     assert 'data-put="/v1/track/token/instructions"' in page(instructions_editable=True)
-    fixed = page(dropoff_instructions="Ring twice")
+    fixed = page(status="arrived_at_dropoff", dropoff_instructions="Ring twice")
     assert "Ring twice" in fixed
     assert "<form" not in fixed
-    assert "For the driver" not in page()
+    assert "For the driver" not in page(status="delivered", terminal=True, dropoff_instructions="Ring twice")
 
 
 def test_the_page_needs_nobody_else() -> None:
