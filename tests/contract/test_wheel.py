@@ -32,8 +32,9 @@ def test_the_wheel_carries_sql_and_pages(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     for path in [*(ROOT / "sql").rglob("*.sql")]:
         assert f"flexlive/{path.relative_to(ROOT)}" in names
-    for path in (ROOT / "src" / "flexlive" / "web" / "static").iterdir():
-        assert f"flexlive/web/static/{path.name}" in names
+    static = ROOT / "src" / "flexlive" / "web" / "static"
+    for path in static.rglob("*"):
+        assert path.is_dir() or f"flexlive/web/static/{path.relative_to(static)}" in names
     assert not [name for name in names if name.startswith(("tests/", "load_tests/"))]
 
 

@@ -14,6 +14,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
+from flexlive.domain.markets import MarketPolicy
 from flexlive.protocol import driver as wire
 from flexlive.services import markets, merchants, tokens
 from tests.support.http_server import Server, serve
@@ -166,6 +167,8 @@ async def test_the_watch_runs_in_a_server(server: Server, world: World, ops: Ops
     delivery_id = (await world.order()).delivery_id
     assert (await ops.post(f"/deliveries/{delivery_id}/assign", driver_id=str(driver.driver_id))).status_code == 200
     pool = server.ctx.pool
+    # Silence counts from the start of the server at the earliest, and this one has only just begun.
+    await markets.set_policy(server.ctx, "testville", MarketPolicy(driver_silent_seconds=0.5))
     await pool.execute("update route set created_at = created_at - interval '1 hour'")
     await pool.execute("update driver_position set received_at = received_at - interval '1 hour'")
     async with asyncio.timeout(10):

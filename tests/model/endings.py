@@ -100,6 +100,9 @@ async def _decided(run: Run, delivery: Mapping[str, Any], gone: ActorType | None
     if gone is ActorType.OPS:
         if await _driven(run, delivery, gone):
             return True
+        if delivery["transfer_route_id"] is not None:
+            second = run.now.routes[delivery["transfer_route_id"]]["driver_id"]
+            return await driver_moves.sensible(run, run.place_of(second))
         # The rule decides once the time for operators is over.
         return await staff_moves.wait(run, 1.0) and run.now.deliveries[str(delivery_id)]["status"] != "undeliverable"
     return await staff_moves.resolve(run, delivery_id, "dispose" if gone is ActorType.STORE else "return_to_pickup")

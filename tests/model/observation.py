@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -14,9 +15,15 @@ _SQL = """
 with d as materialized (
   select * from delivery where market_id = $1 and delivery_id = any($2::uuid[])
 ), r as materialized (
-  select * from route r where market_id = $1 and driver_id = any($3::uuid[]) and created_at >= $5
-    and exists (select from stop s
-                where s.market_id = $1 and s.route_id = r.route_id and s.delivery_ids && $2::uuid[])
+  select * from route
+  where market_id = $1 and route_id = any($6::uuid[] || array(
+    select x from d, unnest(array[d.route_id, d.transfer_route_id]) x where x is not null))
+), l as materialized (
+  select offer_id, delivery_id, sequence from offer_delivery
+  where market_id = $1 and delivery_id = any($2::uuid[]) and active
+  union all
+  select offer_id, delivery_id, sequence from offer_delivery
+  where market_id = $1 and delivery_id = any($2::uuid[]) and not active
 )
 select
   coalesce((select jsonb_agg(jsonb_build_object(
@@ -40,12 +47,13 @@ select
     ) order by r.route_id) from r), '[]') as routes,
   coalesce((select jsonb_agg(jsonb_build_object('offer_id', o.offer_id, 'status', o.status, 'driver_id', o.driver_id,
       'version', o.version, 'base_cents', o.base_cents, 'delivery_ids', l.delivery_ids) order by o.offer_id)
-    from (select offer_id, array_agg(delivery_id order by sequence) as delivery_ids from offer_delivery
-          where market_id = $1 and delivery_id = any($2::uuid[]) group by offer_id) l
+    from (select offer_id, array_agg(delivery_id order by sequence) as delivery_ids from l group by offer_id) l
     join offer o on o.market_id = $1 and o.offer_id = l.offer_id), '[]') as offers,
   coalesce((select jsonb_agg(jsonb_build_object('driver_id', l.driver_id, 'delivery_id', l.delivery_id, 'kind', l.kind,
       'amount_cents', l.amount_cents, 'event_id', l.event_id) order by l.entry_id)
-    from ledger_entry l where l.market_id = $1 and l.delivery_id = any($2::uuid[])), '[]') as ledger,
+    from ledger_entry l
+    where l.market_id = $1 and l.driver_id = any($3::uuid[]) and l.created_at >= $5
+      and l.delivery_id = any($2::uuid[])), '[]') as ledger,
   coalesce((select jsonb_agg(jsonb_build_object('event_id', e.event_id, 'stream', e.stream, 'seq', e.seq,
       'kind', e.kind, 'actor_type', e.actor_type, 'actor_id', e.actor_id, 'driver_id', e.data -> 'driver_id',
       'status', e.data -> 'update' -> 'status') order by e.event_id)
@@ -79,9 +87,16 @@ class Observation:
 
 
 async def observe(
-    pool: Pool, market_id: str, delivery_ids: Sequence[UUID], driver_ids: Sequence[UUID], since: Any, last_event_id: int
+    pool: Pool,
+    market_id: str,
+    delivery_ids: Sequence[UUID],
+    driver_ids: Sequence[UUID],
+    since: datetime,
+    last: Observation | None = None,
 ) -> Observation:
-    row = await pool.fetchrow(_SQL, market_id, delivery_ids, driver_ids, last_event_id, since)
+    """since: when the run began. last: what was seen before; routes that have been left are looked at still."""
+    last_event_id, known = (0, []) if last is None else (last.last_event_id, [UUID(each) for each in last.routes])
+    row = await pool.fetchrow(_SQL, market_id, delivery_ids, driver_ids, last_event_id, since, known)
     assert row is not None
     events = row["events"]
     return Observation(

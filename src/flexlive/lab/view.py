@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections import deque
+from collections import Counter, deque
 from types import TracebackType
 from typing import Literal, Self
 
@@ -14,6 +14,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from flexlive.domain.deliveries import CUSTODY, TERMINAL, DeliveryStatus
 from flexlive.lab.book import Book, OrderStory
 from flexlive.lab.fleet_messages import Tally
 from flexlive.lab.stats import Percentiles, percentiles
@@ -102,7 +103,7 @@ class View:
 def market_table(book: Book) -> Table:
     """Orders per market, by how far they are."""
     table = Table(box=None, pad_edge=False)
-    for heading in ("market", "ordered", "waiting", "driver coming", "on the way", "delivered"):
+    for heading in ("market", "ordered", "waiting", "driver coming", "on the way", "delivered", "otherwise"):
         table.add_column(heading, justify="left" if heading == "market" else "right", min_width=9)
     by_market: dict[str, list[OrderStory]] = {}
     for order in book.created:
@@ -112,20 +113,29 @@ def market_table(book: Book) -> Table:
     return table
 
 
-def stages(orders: list[OrderStory]) -> tuple[int, int, int, int, int]:
-    """(ordered, waiting for a driver, driver coming, on the way, delivered)"""
-    delivered = sum(o.delivered_at is not None for o in orders)
-    taken = sum(o.picked_up_at is not None for o in orders)
-    accepted = sum(o.accepted_at is not None for o in orders)
-    return len(orders), len(orders) - accepted, accepted - taken, taken - delivered, delivered
+def stages(orders: list[OrderStory]) -> tuple[int, int, int, int, int, int]:
+    """(ordered, waiting for a driver, driver coming, on the way, delivered, ended otherwise), as the pages say."""
+    said = Counter(_stage(order) for order in orders)
+    return len(orders), said["waiting"], said["coming"], said["riding"], said["delivered"], said["otherwise"]
+
+
+def _stage(order: OrderStory) -> str:
+    status = DeliveryStatus(order.page.status) if order.page is not None and order.page.status else None
+    if status is None or status is DeliveryStatus.CREATED:
+        return "waiting"
+    if status is DeliveryStatus.DELIVERED:
+        return "delivered"
+    if status in TERMINAL:
+        return "otherwise"
+    return "riding" if status in CUSTODY else "coming"
 
 
 def plain_line(phase: str, book: Book, tally: Tally | None) -> str:
     """The picture in one line."""
-    ordered, waiting, coming, riding, delivered = stages(book.created)
+    ordered, waiting, coming, riding, delivered, otherwise = stages(book.created)
     return (
         f"{phase}: {ordered} ordered, {waiting} waiting, {coming} driver coming, {riding} on the way, "
-        f"{delivered} delivered; {driver_line(tally)}"
+        f"{delivered} delivered, {otherwise} ended otherwise; {driver_line(tally)}"
     )
 
 
