@@ -134,12 +134,12 @@ def main() -> int:
     parser.add_argument("--operations", default="", help="only those whose name contains this, as in `POST /v1/ops`")
     arguments = parser.parse_args()
     from flexlive.storage import migrations
-    from flexlive.storage.embedded import EmbeddedPostgres
+    from flexlive.storage.embedded import EmbeddedOptions, EmbeddedPostgres
     from tests.security.conftest import start_live
     from tests.support.cast import cast
 
     with tempfile.TemporaryDirectory(prefix="flexlive-fuzz-") as folder, asyncio.Runner() as runner:
-        embedded = EmbeddedPostgres()
+        embedded = EmbeddedPostgres(EmbeddedOptions())
         embedded.start_blocking()
         try:
             runner.run(migrations.migrate(embedded.dsn))
