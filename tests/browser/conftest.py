@@ -22,6 +22,7 @@ from tests.conftest import with_database
 from tests.support.chromium import ARGUMENTS, PHONE, executable
 from tests.support.http_server import Server, serve
 from tests.support.tcp_relay import TcpRelay, relay_to
+from tests.support.thorough import ONE_SECOND_MAX
 from tests.support.tracking import token_of
 from tests.support.world import World, build_world
 
@@ -72,7 +73,7 @@ class Customer:
     async def open(self, created: DeliveryCreated) -> None:
         await self.page.goto(self.url(created))
 
-    async def sees(self, text: str, seconds: float = 1.0) -> None:
+    async def sees(self, text: str, seconds: float = ONE_SECOND_MAX) -> None:
         """The headline says it within that time."""
         try:
             await self.page.locator("h1", has_text=text).wait_for(timeout=seconds * 1000)

@@ -13,12 +13,13 @@ from flexlive.protocol.merchant import DropoffVerification
 from flexlive.services import tracking
 from tests.browser.conftest import Street
 from tests.support.courier import on_the_road
+from tests.support.thorough import ONE_SECOND_MAX
 from tests.support.world import SITE
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 # A processor that has to draw the map besides; a phone has hardware for it.
-WITH_MAP_SECONDS = 5.0
+WITH_MAP_SECONDS = 15.0
 NO_WEBGL = "HTMLCanvasElement.prototype.getContext = () => null"
 HALFWAY = (SITE[0] + 0.009, SITE[1])
 DOOR = (SITE[0] + 0.018, SITE[1])
@@ -45,14 +46,16 @@ async def test_every_step_shows_within_a_second_and_the_map_follows_the_own_leg(
         await courier.pick_up()
         began = perf_counter()
         await customer.sees("On the way to you")
-        assert perf_counter() - began < 1
+        assert perf_counter() - began < ONE_SECOND_MAX
         assert "Driver0" in customer.heard(before)
         await customer.page.get_by_text("4711").wait_for()
         await courier.ping(HALFWAY)
         await customer.page.locator("#map[data-drawn]").wait_for(timeout=10_000)
         drawn = await customer.page.locator("#map").get_attribute("data-drawn")
         await courier.ping((HALFWAY[0] + 0.006, HALFWAY[1]))
-        await customer.page.locator(f'#map[data-drawn]:not([data-drawn="{drawn}"])').wait_for(timeout=2000)
+        await customer.page.locator(f'#map[data-drawn]:not([data-drawn="{drawn}"])').wait_for(
+            timeout=2 * ONE_SECOND_MAX * 1000
+        )
         await customer.sees("Almost there", WITH_MAP_SECONDS)
         await courier.arrive()
         await customer.sees("Your driver is here", WITH_MAP_SECONDS)
@@ -78,7 +81,7 @@ async def test_without_webgl_the_text_says_it_all_and_within_a_second(street: St
         await courier.to_the_counter()
         await customer.sees("On the way to you")
         await courier.ping(HALFWAY)
-        await customer.page.locator("#eta", has_text="–").wait_for(timeout=1000)
+        await customer.page.locator("#eta", has_text="–").wait_for(timeout=ONE_SECOND_MAX * 1000)
         await courier.arrive()
         await customer.sees("Your driver is here")
         assert await customer.page.locator("#map").is_hidden()
@@ -120,7 +123,7 @@ async def test_instructions_are_changed_until_the_driver_is_at_the_door(street: 
         await customer.sees("heading to the store")
         assert await page.locator("textarea").input_value() == "Blue door\nsecond floor"
         await page.get_by_role("button", name="Save").click()
-        await page.locator("#instructions p.text", has_text="second floor").wait_for(timeout=2000)
+        await page.locator("#instructions p.text", has_text="second floor").wait_for(timeout=2 * ONE_SECOND_MAX * 1000)
         await courier.settled(lambda: courier.route.stops[-1].instructions == "Blue door\nsecond floor")
         await courier.arrive()
         await courier.pick_up()
@@ -129,7 +132,7 @@ async def test_instructions_are_changed_until_the_driver_is_at_the_door(street: 
         await page.locator("textarea").fill("Too late")
         await courier.arrive()
         await customer.sees("Your driver is here")
-        await page.locator("#instructions form").wait_for(state="detached", timeout=1000)
+        await page.locator("#instructions form").wait_for(state="detached", timeout=ONE_SECOND_MAX * 1000)
         assert await page.get_by_text("second floor").is_visible()
 
 
@@ -205,7 +208,7 @@ async def test_a_network_that_drops_or_goes_silent_is_said_and_resumed(street: S
             await customer.sees("heading" if break_it == customer.relay.cut else "at the store")
             assert '"resumed":true' in customer.heard(heard)
         await customer.page.context.set_offline(True)
-        await lost.wait_for(timeout=2000)
+        await lost.wait_for(timeout=2 * ONE_SECOND_MAX * 1000)
         await customer.page.context.set_offline(False)
         await lost.wait_for(state="hidden", timeout=10_000)
 

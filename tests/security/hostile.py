@@ -7,13 +7,14 @@ JSON text: much of what is sent here (NaN, 1e400, a key given twice) no JSON lib
 from __future__ import annotations
 
 import json
-import os
 import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from msgspec import inspect
+
+from tests.support.thorough import THOROUGH
 
 HOSTILE: Final[Mapping[str, str]] = {
     "null": "null",
@@ -90,7 +91,6 @@ _TEXTS: Final = frozenset(name for name, raw in HOSTILE.items() if raw[0] == '"'
 FITTING_EACH: Final = 4
 OTHERS_EACH: Final = 1
 """So many values of a field's own kind, and of other kinds, are tried in it; TEST_THOROUGH=1 tries all."""
-THOROUGH: Final = os.environ.get("TEST_THOROUGH") == "1"
 _SLOT: Final = "@slot@"
 _SAMPLES: Final = (
     "A1", "a1", "abc", "a" * 64, "1234", "USD", "+15550101234", "America/Phoenix", "car", "x-1", "2026-11-20",
