@@ -77,14 +77,12 @@ async def _on_the_way(run: Run, delivery: Mapping[str, Any], number: int, a: int
         case 0 | 1 | 2:
             reason = driver_moves.INCIDENTS[(a + 3 * b) % len(driver_moves.INCIDENTS)]
             await driver_moves.report(run, place, UUID(delivery["delivery_id"]), reason, again=again)
-        case 3 | 4:
+        case 3 | 4 | 7:
             await staff_moves.ops(run, "transfer", number + 8 * (a % 2) * len(run.orders), place + 1 + a % 2)
         case 5:
             await _let_in(run, delivery)
-        case 6:
-            await _cross(run, delivery)
         case _:
-            await staff_moves.ops(run, "lose", number, 0)
+            await _cross(run, delivery)
 
 
 async def _undeliverable(run: Run, delivery: Mapping[str, Any], number: int, b: int, *, again: bool) -> None:

@@ -42,6 +42,8 @@ async def _forward(run: Run, delivery: Mapping[str, Any], gone: ActorType | None
         return await _driven(run, delivery, gone) or await _called_off(run, delivery_id, gone)
     if gone is ActorType.DRIVER:
         return await staff_moves.ops(run, "lose", run.number(delivery_id), 0)
+    if delivery["transfer_route_id"] is not None and await _met(run, delivery):
+        return True
     if status in TO_CUSTOMER:
         return await _driven(run, delivery, gone) or await _reported(run, delivery)
     if status == "undeliverable":
@@ -100,12 +102,26 @@ async def _decided(run: Run, delivery: Mapping[str, Any], gone: ActorType | None
     if gone is ActorType.OPS:
         if await _driven(run, delivery, gone):
             return True
-        if delivery["transfer_route_id"] is not None:
-            second = run.now.routes[delivery["transfer_route_id"]]["driver_id"]
-            return await driver_moves.sensible(run, run.place_of(second))
         # The rule decides once the time for operators is over.
         return await staff_moves.wait(run, 1.0) and run.now.deliveries[str(delivery_id)]["status"] != "undeliverable"
-    return await staff_moves.resolve(run, delivery_id, "dispose" if gone is ActorType.STORE else "return_to_pickup")
+    if gone is ActorType.STORE:
+        return await staff_moves.resolve(run, delivery_id, "dispose")
+    # Once more to the door, the first time; where it is to wait for its turn, the driver goes on with what is next.
+    again = delivery["attempts"] < 2 and gone is not ActorType.CUSTOMER
+    agreed = any(stop["kind"] == "door" and str(delivery_id) in stop["delivery_ids"] for stop in _open_stops(run))
+    if again and agreed:
+        return await _driven(run, delivery, gone)
+    return await staff_moves.resolve(run, delivery_id, "retry" if again else "return_to_pickup")
+
+
+def _open_stops(run: Run) -> list[Mapping[str, Any]]:
+    return [stop for stop in run.now.stops() if stop["status"] in ("pending", "arrived")]
+
+
+async def _met(run: Run, delivery: Mapping[str, Any]) -> bool:
+    """The second driver comes and takes it over."""
+    second = run.now.routes[delivery["transfer_route_id"]]["driver_id"]
+    return await driver_moves.sensible(run, run.place_of(second))
 
 
 async def _lost(run: Run, delivery_id: UUID, gone: ActorType | None) -> bool:

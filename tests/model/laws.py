@@ -68,6 +68,10 @@ def _packages_agree(delivery: Mapping[str, Any]) -> None:
         expected = {status, "missing"}
     custodies = {package[1] for package in delivery["packages"]}
     assert custodies <= expected, (status, custodies)
+    # Who takes it next has not looked at any of it yet.
+    assert status != DeliveryStatus.CREATED or not any(package[2] for package in delivery["packages"]), (
+        "scanned by whom"
+    )
 
 
 def _own_legs(after: Observation) -> None:

@@ -53,7 +53,8 @@ class Order:
 class Run:
     """waits: counters that were done with after the check-in. refused: (delivery, driver) given back or declined.
     now: what the database said last. told: all events of the deliveries so far. scanned: barcodes each driver has
-    read since the delivery became that driver's. paid: what a delivery was worth when a driver got it."""
+    read since the delivery became that driver's; read: by whom at all. photographed, proved: deliveries with a photo,
+    with a right PIN. paid: what a delivery was worth when a driver got it. log: what was done, for a failure's note."""
 
     ctx: Context
     lane: Lane
@@ -63,6 +64,7 @@ class Run:
     scanned: dict[tuple[str, str], set[str]] = field(default_factory=dict)
     paid: dict[str, list[tuple[str, int, int]]] = field(default_factory=dict)
     adjusted: list[tuple[str, str, int]] = field(default_factory=list)
+    read: set[tuple[str, str]] = field(default_factory=set)
     photographed: set[str] = field(default_factory=set)
     proved: set[str] = field(default_factory=set)
     waits: int = 0
@@ -103,6 +105,8 @@ class Run:
         self.sent.append((place, command, body))
         before, answer = self.now, msgspec.json.decode(body)
         assert answer["cmd"] == command.cmd
+        if answer["ok"] and isinstance(command, Scan):
+            self.read.add((str(principal.driver_id), command.barcode))
         await self._checked(ActorType.DRIVER, f"{place} {command} → {answer['code']}", answer["ok"], principal)
         guarded(self, command, before)
         if answer["ok"] and isinstance(command, Scan):
@@ -169,6 +173,9 @@ class Run:
                 self.paid.setdefault(delivery_id, []).append(terms)
                 if was["status"] not in CUSTODY:
                     self.scanned[delivery_id, driver_id] = set()
+                else:
+                    held = {(driver_id, package[0]) for package in now["packages"] if package[1] == "held"}
+                    assert held <= self.read, "handed over without a look"
             if now["status"] != was["status"] and now["status"] in CUSTODY and was["status"] not in CUSTODY:
                 held = {package[0] for package in now["packages"] if package[1] == "held"}
                 assert held <= self.scanned[delivery_id, driver_id], "taken along without a look"

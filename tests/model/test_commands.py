@@ -18,6 +18,7 @@ from flexlive.domain.actors import ActorType
 from tests.model import driver_moves, staff_moves
 from tests.model.aimed_moves import aimed
 from tests.model.endings import finish
+from tests.model.hasty_moves import hasty
 from tests.model.houses import LANES, House, open_house
 from tests.model.run import Plan, Run
 
@@ -39,8 +40,8 @@ class Drawn(NamedTuple):
     gone: ActorType | None
 
 
-WHO = ("sensible",) * 9 + ("aimed",) * 8 + ("driver",) * 6 + ("ops",) * 3
-WHO += ("system", "merchant", "customer", "repeat", "repeat", "repeat")
+WHO = ("sensible",) * 10 + ("aimed",) * 7 + ("hasty",) * 6 + ("driver",) * 3 + ("ops",) * 2
+WHO += ("system", "merchant", "customer", "repeat")
 ACTIONS = ("return_to_pickup", "leave_at_door", "dispose")
 GONE = (None, *ActorType)
 MOVES_MAX = 14
@@ -87,6 +88,8 @@ async def _move(run: Run, move: Move) -> None:
         case "sensible":
             if not await driver_moves.sensible(run, _driver(run, move), again=move.again):
                 await staff_moves.offer(run)
+        case "hasty":
+            await hasty(run, _driver(run, move), move.b, again=move.again)
         case "aimed":
             await aimed(run, move.a, move.b, again=move.again)
         case "driver":
