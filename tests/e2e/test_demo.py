@@ -90,7 +90,7 @@ def test_a_small_demo_is_clean_and_leaves_nothing_running(tmp_path: Path, starte
     assert alive(family) == []
 
 
-@pytest.mark.parametrize("moment", ["starting a PostgreSQL", "server starting", "first offer on a phone"])
+@pytest.mark.parametrize("moment", ["starting a PostgreSQL", "first offer on a phone"])
 def test_ctrl_c_at_any_moment_ends_everything(tmp_path: Path, started: list[Demo], moment: str) -> None:
     demo = Demo(tmp_path, "--drivers", "10", "--orders", "20", "--seconds", "60")
     started.append(demo)

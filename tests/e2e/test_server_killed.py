@@ -20,7 +20,7 @@ from tests.support.world import SITE, World, build_world, open_test_context
 
 DRIVERS = 40
 ORDERS = 30
-KILLS = 3
+KILLS = 2
 CONVERGED_SECONDS_MAX = 30.0
 
 
