@@ -14,10 +14,9 @@ from flexlive.workers.leased import LeasedLoop, LeaseOptions
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchOptions:
-    """interval_seconds is divided by the time scale, but never below interval_seconds_min."""
+    """interval_seconds: of the wall clock, also where policies run faster: a look costs half a dozen statements."""
 
     interval_seconds: float = 1.0
-    interval_seconds_min: float = 0.25
     lease: LeaseOptions = field(default_factory=LeaseOptions)
 
 
@@ -30,7 +29,6 @@ class Watch:
         self._options = options
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._listening: dict[str, tuple[int, datetime]] = {}
-        self._interval_seconds = max(options.interval_seconds_min, options.interval_seconds / ctx.time_scale)
 
     def ensure(self, market_id: str) -> None:
         """Start this market's loop; nothing happens when it runs."""
@@ -50,4 +48,4 @@ class Watch:
             # Before this term nobody may have listened (a restart, an outage): silence counts from here.
             self._listening[lease.market_id] = lease.term, (since := now)
         await watch.look(self._ctx, lease, now, since)
-        return self._interval_seconds
+        return self._options.interval_seconds
