@@ -522,7 +522,7 @@ create unique index ledger_entry_once_key on ledger_entry (market_id, event_id, 
 -- One holder per market and role; term fences a holder that has lost it.
 create table lease (
   market_id text not null references market,
-  name text not null check (name in ('relay', 'dispatcher', 'sweeper', 'watch')),
+  name text not null check (name in ('relay', 'dispatcher', 'sweeper', 'watch', 'waker')),
   holder text not null,
   term bigint not null check (term >= 1),
   expires_at timestamptz not null,
@@ -696,6 +696,64 @@ create table pilot_member (
   foreign key (market_id, driver_id) references driver
 );
 create index pilot_member_driver_idx on pilot_member (market_id, driver_id);
+
+-- Where to ring a sleeping phone.
+create table push_target (
+  market_id text not null,
+  -- What the push service calls the phone: a token, or the URL of a Web Push subscription.
+  kind text not null check (kind in ('log', 'fcm', 'apns', 'web_push')),
+  address text not null check (length(address) between 1 and 2000),
+  driver_id uuid not null,
+  device_id text not null check (length(device_id) between 1 and 64),
+  -- The login it came with: it ends with it.
+  family_id uuid not null,
+  -- Of a Web Push subscription only.
+  keys jsonb,
+  registered_at timestamptz not null,
+  dead_at timestamptz,
+  -- A phone has one owner: whoever registers it last.
+  primary key (market_id, kind, address),
+  check ((kind = 'web_push') = (keys is not null)),
+  foreign key (market_id, driver_id) references driver
+);
+create index push_target_driver_idx on push_target (market_id, driver_id);
+create index push_target_family_idx on push_target (market_id, family_id);
+
+create table offer_seen (
+  market_id text not null,
+  offer_id uuid not null,
+  driver_id uuid not null,
+  seen_at timestamptz not null,
+  primary key (market_id, offer_id, driver_id),
+  foreign key (market_id, offer_id) references offer,
+  foreign key (market_id, driver_id) references driver
+);
+
+-- One ring per offer and driver, ever: the row is written before the push leaves.
+create table wake_ring (
+  market_id text not null,
+  offer_id uuid not null,
+  driver_id uuid not null,
+  reason text not null check (reason in ('away', 'unseen')),
+  rung_at timestamptz not null,
+  -- Null while it is under way, and for ever when the process died with it.
+  outcome text check (outcome in ('accepted', 'refused', 'unknown', 'given_up', 'too_late', 'no_target')),
+  kind text,
+  device_id text,
+  attempts smallint not null default 0,
+  settled_at timestamptz,
+  primary key (market_id, offer_id, driver_id),
+  check ((outcome is null) = (settled_at is null)),
+  foreign key (market_id, offer_id) references offer,
+  foreign key (market_id, driver_id) references driver
+);
+
+-- Which PostgreSQL this is. The timeline counts: a backup of this cluster that was restored, or a standby of it that
+-- took over, has the same identifier and is another one all the same. The first timeline changes nothing.
+create view cluster as
+select system_identifier - 1 + ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint
+       as system_identifier
+from pg_control_system();
 
 -- Who may be shown and may win work of an offer type, as far as papers go: terms in force accepted, every document that
 -- the type asks for approved and not expired. Standing, vehicle, slots and pilots are judged besides.

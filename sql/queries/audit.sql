@@ -10,6 +10,13 @@ where market_id = :market_id and offer_id is not null
 group by offer_id
 having count(*) > 1;
 
+-- name: rings_for_what_was_taken
+-- Both times are the database clock's, read under a lock of the offer's row.
+select r.offer_id, r.driver_id, r.rung_at, o.accepted_at
+from wake_ring r
+join offer o on o.market_id = r.market_id and o.offer_id = r.offer_id
+where r.market_id = :market_id and r.rung_at > o.accepted_at;
+
 -- name: streams_with_gaps
 -- seq starts at 1 and leaves nothing out.
 select stream, count(*) as events, min(seq) as first_seq, max(seq) as last_seq

@@ -10,7 +10,7 @@ select migration_id from public._pogo_migration where schema_name = :schema_name
 -- The epoch survives restarts; a copy in another cluster or database is recognised by its identifiers and gets a new one.
 insert into deployment as d (epoch, system_identifier, database_oid, created_at)
 select :new_epoch::uuid, c.system_identifier, b.oid::bigint, :now::timestamptz
-from pg_control_system() as c, pg_database as b
+from cluster as c, pg_database as b
 where b.datname = current_database()
 on conflict (singleton) do update set
   epoch = case when d.system_identifier = excluded.system_identifier and d.database_oid = excluded.database_oid
@@ -20,3 +20,7 @@ on conflict (singleton) do update set
   system_identifier = excluded.system_identifier,
   database_oid = excluded.database_oid
 returning epoch;
+
+-- name: renew_epoch
+-- For a copy that nothing in it tells from the original, such as a disk snapshot that was put back.
+update deployment set epoch = :new_epoch, created_at = :now returning epoch;

@@ -76,8 +76,10 @@ join driver d on d.market_id = t.market_id and d.driver_id = t.subject_id
 where t.market_id = :market_id and t.token_sha256 = :token_sha256 and t.kind in ('driver', 'ticket');
 
 -- name: snapshots
--- One query per batch of connecting phones: standing, last position, and what the driver may be shown.
+-- One query per batch of connecting phones: standing, last position, and what the driver may be shown. read_at orders
+-- the connections of one driver across processes.
 select d.driver_id, d.status, d.presence, d.inbox_seq, p.lat, p.lon, p.positioned_at,
+       extract(epoch from clock_timestamp())::float8 as read_at,
        array(select e.offer_type from eligible_enrolment e
              where e.market_id = d.market_id and e.driver_id = d.driver_id) as offer_types,
        array(select m.pilot_id from pilot_member m
@@ -108,3 +110,13 @@ on conflict (market_id, driver_id) do update
 set lat = excluded.lat, lon = excluded.lon, accuracy_m = excluded.accuracy_m,
     positioned_at = excluded.positioned_at, received_at = excluded.received_at
 where driver_position.positioned_at <= excluded.positioned_at;
+
+-- name: logins_ended
+-- Of these logins, those that hold no longer: no token of the family is unrevoked, or the driver may not work. Expired
+-- tokens count as unrevoked: a socket outlives its access token.
+select ask.driver_id, ask.family_id, coalesce(d.status, 'deactivated') = 'active' as active
+from unnest(:driver_ids::uuid[], :family_ids::uuid[]) as ask(driver_id, family_id)
+left join driver d on d.market_id = :market_id and d.driver_id = ask.driver_id
+where d.status is distinct from 'active'
+   or not exists (select from token t
+                  where t.market_id = :market_id and t.family_id = ask.family_id and t.revoked_at is null);

@@ -2,7 +2,7 @@
 -- Ours when both identifiers agree; no row yet, or another cluster's (restore, dump, move), means rebase.
 select p.system_identifier = c.system_identifier as ours, c.system_identifier,
        p.term, p.xid, p.event_id
-from pg_control_system() as c
+from cluster as c
 left join relay_position p on p.market_id = :market_id;
 
 -- name: lock_events!
@@ -14,7 +14,7 @@ lock table event in share mode;
 insert into relay_position as r (market_id, system_identifier, term, xid, event_id, base_event_id)
 select :market_id, c.system_identifier, 0, pg_snapshot_xmin(pg_current_snapshot()), 0,
        coalesce((select max(e.event_id) from event e where e.market_id = :market_id), 0)
-from pg_control_system() as c
+from cluster as c
 on conflict (market_id) do update
 set system_identifier = excluded.system_identifier, xid = excluded.xid, event_id = excluded.event_id,
     base_event_id = excluded.base_event_id
