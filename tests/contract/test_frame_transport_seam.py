@@ -53,6 +53,9 @@ class Echo:
         finally:
             self.ended.set()
 
+    def drained(self) -> None:
+        pass
+
     def frame_received(self, frame: str | bytes) -> None:
         if frame == "close":
             self.links[-1].close(4001, "asked to, " + "ü" * 200)

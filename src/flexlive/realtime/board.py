@@ -23,7 +23,7 @@ from flexlive.realtime.hub import Hub, HubFact, Subscriber
 
 OFFER_RESOLUTION_DEFAULT: Final = 7
 
-_OPEN = Gauge("flexlive_board_offers", "Open offers on this process's board", ["market_id"])
+_OPEN = Gauge("flexlive_board_offers", "Open offers on a process's board", ["market_id"], multiprocess_mode="livemax")
 
 
 class Seat:
@@ -47,7 +47,8 @@ class Seat:
         self.subscriber = subscriber
         self.online = online
         self.cell: int | None = None
-        self.shown: set[_Offer] = set()
+        # Ordered, here and below: the same events give the same deliveries in the same order.
+        self.shown: dict[_Offer, None] = {}
 
 
 class _Offer:
@@ -56,7 +57,7 @@ class _Offer:
     def __init__(self, shown: OfferShown) -> None:
         self.shown = shown
         self.open_fact = _open_fact(shown)
-        self.seats: set[Seat] = set()
+        self.seats: dict[Seat, None] = {}
         self.declined: set[UUID] = set(shown.excluded)
 
     def is_for(self, seat: Seat) -> bool:
@@ -76,8 +77,8 @@ class _Market:
     def __init__(self) -> None:
         self.resolution = OFFER_RESOLUTION_DEFAULT
         self.offers: dict[UUID, _Offer] = {}
-        self.offers_by_cell: dict[int, set[_Offer]] = {}
-        self.seats_by_cell: dict[int, set[Seat]] = {}
+        self.offers_by_cell: dict[int, dict[_Offer, None]] = {}
+        self.seats_by_cell: dict[int, dict[Seat, None]] = {}
 
 
 class Board:
@@ -105,9 +106,10 @@ class Board:
         else:
             self._update(market, offer, shown)
         for cell in shown.cells:
-            market.offers_by_cell.setdefault(cell, set()).add(offer)
-        seats = {seat for cell in shown.cells for seat in market.seats_by_cell.get(cell, ()) if offer.is_for(seat)}
-        self._add(offer, seats - offer.seats)
+            market.offers_by_cell.setdefault(cell, {})[offer] = None
+        # A seat has one cell: none comes twice.
+        seats = (seat for cell in sorted(shown.cells) for seat in market.seats_by_cell.get(cell, ()))
+        self._add(offer, [seat for seat in seats if seat not in offer.seats and offer.is_for(seat)])
 
     def end(self, market_id: str, ended: OfferEnded) -> None:
         """An offer is no longer to be had. Unknown offers are ignored."""
@@ -118,7 +120,7 @@ class Board:
         _OPEN.labels(market_id).set(len(market.offers))
         self._unlist(market, offer)
         for seat in offer.seats:
-            seat.shown.discard(offer)
+            seat.shown.pop(offer, None)
         fact = _gone_fact(ended.offer_id, ended.reason, ended.occurred_at)
         self._hub.send([seat.subscriber for seat in offer.seats if seat.driver_id != ended.winner], fact)
 
@@ -145,8 +147,8 @@ class Board:
         """What the driver may be shown has changed: cards that are no longer for this driver go, others come."""
         seat.offer_types, seat.pilots = offer_types, pilots
         for offer in [offer for offer in seat.shown if not offer.entitles(seat)]:
-            offer.seats.discard(seat)
-            seat.shown.discard(offer)
+            offer.seats.pop(seat, None)
+            seat.shown.pop(offer, None)
             # An app that was told so once does not take the card back.
             offer.declined.add(seat.driver_id)
             self._hub.send([seat.subscriber], _gone_fact(offer.shown.offer_id, "withdrawn", now))
@@ -174,16 +176,16 @@ class Board:
     def render(self, seat: Seat, now: datetime) -> list[bytes]:
         """Bodies of every live offer this seat is entitled to see, marked as shown: `snapshot.offers`."""
         market = self._market(seat.market_id)
-        candidates = set(seat.shown)
+        candidates = dict(seat.shown)
         if seat.cell is not None:
-            candidates.update(market.offers_by_cell.get(seat.cell, ()))
+            candidates.update(market.offers_by_cell.get(seat.cell, {}))
         visible = [offer for offer in candidates if offer.is_for(seat) and offer.shown.valid_until > now]
         # What a snapshot leaves out is not on the phone any more: to be shown again, it must be sent again.
-        for offer in seat.shown.difference(visible):
-            offer.seats.discard(seat)
-        seat.shown = set(visible)
+        for offer in seat.shown:
+            offer.seats.pop(seat, None)
+        seat.shown = dict.fromkeys(visible)
         for offer in visible:
-            offer.seats.add(seat)
+            offer.seats[seat] = None
         visible.sort(key=lambda offer: (offer.shown.opened_at, offer.shown.offer_id))
         return [offer.shown.body for offer in visible]
 
@@ -192,12 +194,18 @@ class Board:
         self._leave_cell(self._market(seat.market_id), seat)
         seat.cell = None
         for offer in seat.shown:
-            offer.seats.discard(seat)
+            offer.seats.pop(seat, None)
         seat.shown.clear()
 
     def is_open(self, market_id: str, offer_id: UUID) -> bool:
         market = self._markets.get(market_id)
         return market is not None and offer_id in market.offers
+
+    def shows(self, seat: Seat, offer_id: UUID) -> bool:
+        """Whether this seat has been shown the offer and may still have it."""
+        market = self._markets.get(seat.market_id)
+        offer = market.offers.get(offer_id) if market is not None else None
+        return offer is not None and seat in offer.seats and offer.entitles(seat)
 
     def open_count(self, market_id: str) -> int:
         market = self._markets.get(market_id)
@@ -216,8 +224,8 @@ class Board:
     def _add(self, offer: _Offer, seats: Iterable[Seat]) -> None:
         added = list(seats)
         for seat in added:
-            offer.seats.add(seat)
-            seat.shown.add(offer)
+            offer.seats[seat] = None
+            seat.shown[offer] = None
         self._hub.send([seat.subscriber for seat in added], offer.open_fact)
 
     def _show_cell(self, market: _Market, seat: Seat, now: datetime) -> None:
@@ -230,7 +238,7 @@ class Board:
     def _unlist(self, market: _Market, offer: _Offer) -> None:
         for cell in offer.shown.cells:
             offers = market.offers_by_cell[cell]
-            offers.discard(offer)
+            offers.pop(offer, None)
             if not offers:
                 del market.offers_by_cell[cell]
 
@@ -239,14 +247,14 @@ class Board:
             return False
         self._leave_cell(market, seat)
         seat.cell = cell
-        market.seats_by_cell.setdefault(cell, set()).add(seat)
+        market.seats_by_cell.setdefault(cell, {})[seat] = None
         return True
 
     def _leave_cell(self, market: _Market, seat: Seat) -> None:
         if seat.cell is None:
             return
         seats = market.seats_by_cell[seat.cell]
-        seats.discard(seat)
+        seats.pop(seat, None)
         if not seats:
             del market.seats_by_cell[seat.cell]
 

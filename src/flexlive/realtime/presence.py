@@ -18,7 +18,9 @@ from flexlive.domain import cells
 
 PRESENCE_RESOLUTION_DEFAULT: Final = 9
 
-_CONNECTED = Gauge("flexlive_drivers_connected", "Drivers with an open socket in this process", ["market_id"])
+_CONNECTED = Gauge(
+    "flexlive_drivers_connected", "Drivers with an open socket", ["market_id"], multiprocess_mode="livesum"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,9 +34,14 @@ _facts = Counter("flexlive_chain_facts_total", "Facts applied in this process", 
 _range_reads = Counter("flexlive_chain_range_reads_total", "Ranges read from PostgreSQL", ["market_id", "cause"])
 _apply_failures = Counter("flexlive_chain_apply_failures_total", "Facts whose consumer raised", ["market_id"])
 _undecodable = Counter("flexlive_chain_undecodable_total", "Bus messages that are no chain message", ["market_id"])
-_holes = Gauge("flexlive_chain_holes", "Gaps seen inside a stream; above 0 is a defect", ["market_id"])
+_holes = Gauge(
+    "flexlive_chain_holes", "Gaps seen inside a stream; above 0 is a defect", ["market_id"], multiprocess_mode="livesum"
+)
 _silent = Gauge(
-    "flexlive_chain_silent", "1 while the relay is not heard and this process reads for itself", ["market_id"]
+    "flexlive_chain_silent",
+    "Processes that do not hear the relay and read for themselves",
+    ["market_id"],
+    multiprocess_mode="livesum",
 )
 
 
@@ -106,7 +111,7 @@ class ChainSubscriber:
         self._options = options or ChainOptions()
         self._receiver: ChainReceiver | None = None
         self._replaced = False
-        self._heard_at = 0.0
+        self._heard_at = self._read_at = 0.0
         self._gap = asyncio.Event()
         self._unsubscribe: Unsubscribe | None = None
         self._healer: asyncio.Task[None] | None = None
@@ -120,6 +125,12 @@ class ChainSubscriber:
     def silent(self) -> bool:
         """Whether the relay has not been heard for silence_seconds."""
         return asyncio.get_running_loop().time() - self._heard_at > self._options.silence_seconds
+
+    @property
+    def flowing(self) -> bool:
+        """Whether the relay is heard, or else the database was read for silence_seconds at the latest."""
+        now = asyncio.get_running_loop().time()
+        return now - max(self._heard_at, self._read_at) <= self._options.silence_seconds + self._options.poll_seconds
 
     async def start(self) -> None:
         """Take the position, then listen. Read state (boards, snapshots) only after this returns.
@@ -201,6 +212,7 @@ class ChainSubscriber:
                 elif self.silent:
                     _range_reads.labels(self.market_id, "silence").inc()
                     await self._read(receiver, None)
+                    self._read_at = asyncio.get_running_loop().time()
             except Exception as error:
                 # The gap is still there; the next poll asks again.
                 _log.warning("chain_read_failed", market_id=self.market_id, error=repr(error))

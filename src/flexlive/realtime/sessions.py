@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from math import inf
-from typing import Protocol
+from typing import Final, Protocol
 from uuid import UUID
 
 from prometheus_client import Gauge
@@ -16,9 +16,15 @@ from flexlive.protocol.limits import RESUME_WINDOW_SECONDS
 from flexlive.protocol.resume import Remembered
 from flexlive.realtime.board import Board, Seat
 from flexlive.realtime.hub import Hub, HubFact, driver_channel
+from flexlive.realtime.roster import Roster, after_claim
 from flexlive.realtime.session_ring import SessionRing
 
-_SESSIONS = Gauge("flexlive_sessions", "Driver sessions held in RAM, with a socket or waiting for one")
+ENDED_FAMILY_SECONDS: Final = 60.0
+"""For longer than a handshake and its database reads may take."""
+
+_SESSIONS = Gauge(
+    "flexlive_sessions", "Driver sessions held in RAM, with a socket or waiting for one", multiprocess_mode="livesum"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +39,9 @@ class Socket(Protocol):
 
     def push(self, seq: int, fact: HubFact, now: float) -> None: ...
 
-    def replaced(self) -> None: ...
+    def replaced(self) -> None:
+        """The driver has a newer connection; when it is in another process, the session is gone from here."""
+        ...
 
     def logged_out(self) -> None: ...
 
@@ -43,8 +51,8 @@ class Socket(Protocol):
 class DriverSession:
     """Facts for one driver, numbered. Its seat is its place at the board."""
 
-    __slots__ = ("_now", "detached_at", "driver_id", "entitled_at", "family_id", "market_id", "presence_known", "ring",
-                 "seat", "sid", "socket")  # fmt: skip
+    __slots__ = ("_now", "claimed_at", "claimed_on", "detached_at", "driver_id", "entitled_at", "family_id",
+                 "market_id", "presence_known", "ring", "seat", "sid", "socket")  # fmt: skip
 
     def __init__(
         self, market_id: str, driver_id: UUID, family_id: UUID, sid: str, socket: Socket, now: Callable[[], float]
@@ -57,6 +65,10 @@ class DriverSession:
         self.socket: Socket | None = socket
         self.seat: Seat
         self.detached_at = 0.0
+        self.claimed_at = -inf
+        """Since when the driver is ours, by the database's clock (epoch seconds); claimed_on: our monotonic seconds at
+        that moment. Until the opening has asked the database: what is newer than all claims known before it."""
+        self.claimed_on = now()
         self.presence_known = False
         """An event told the presence; a snapshot read before it no longer does."""
         self.entitled_at = -inf
@@ -85,6 +97,7 @@ class SessionStore:
         now: Callable[[], float],
         new_sid: Callable[[], str],
         options: SessionOptions | None = None,
+        roster: Roster | None = None,
     ) -> None:
         self.epoch = epoch
         self.options = options or SessionOptions()
@@ -93,9 +106,21 @@ class SessionStore:
         self._sessions: dict[tuple[str, UUID], DriverSession] = {}
         # Insertion order is the order of detaching.
         self._detached: dict[DriverSession, None] = {}
+        # In the order in which they ended.
+        self._ended_families: dict[UUID, float] = {}
+        self._roster = roster
+        if roster is not None:
+            roster.bind(self.moved)
 
     def find(self, market_id: str, driver_id: UUID) -> DriverSession | None:
         return self._sessions.get((market_id, driver_id))
+
+    def logins(self) -> dict[str, list[tuple[UUID, UUID]]]:
+        """(driver, token family) of every session, by market."""
+        found: dict[str, list[tuple[UUID, UUID]]] = {}
+        for session in self._sessions.values():
+            found.setdefault(session.market_id, []).append((session.driver_id, session.family_id))
+        return found
 
     def open(
         self, market_id: str, driver_id: UUID, family_id: UUID, offer_types: frozenset[str], socket: Socket
@@ -106,6 +131,8 @@ class SessionStore:
             self._replace_socket(former, None)
             self.end(former)
         session = DriverSession(market_id, driver_id, family_id, self._new_sid(), socket, self._now)
+        if self._roster is not None:
+            session.claimed_at = after_claim(self._roster.newest_claim_elsewhere(market_id, driver_id))
         session.seat = self._board.sit(market_id, driver_id, offer_types, session, online=False)
         self._sessions[market_id, driver_id] = session
         self._hub.subscribe(driver_channel(driver_id), session)
@@ -117,6 +144,33 @@ class SessionStore:
         self._replace_socket(session, socket)
         self._detached.pop(session, None)
         session.family_id = family_id
+        at = session.claimed_at + self._now() - session.claimed_on
+        if self._roster is not None:
+            known = self._roster.newest_claim_elsewhere(session.market_id, session.driver_id)
+            at = max(at, after_claim(known))
+        self.claim(session, at)
+
+    def claim(self, session: DriverSession, at: float) -> bool:
+        """The driver is connected here since at (epoch seconds of the database's clock). False: another process has a
+        newer claim, and the session has ended. A claim that was known before this one began is older, whatever it
+        says of the time."""
+        session.claimed_at, session.claimed_on = max(at, session.claimed_at), self._now()
+        if self._roster is None:
+            return True
+        market_id, driver_id = session.market_id, session.driver_id
+        if self._roster.claim(market_id, driver_id, session.claimed_at):
+            return True
+        self.moved(market_id, driver_id)
+        return False
+
+    def moved(self, market_id: str, driver_id: UUID) -> None:
+        """Another process has the driver now: the session ends, and its socket closes as replaced."""
+        session = self.find(market_id, driver_id)
+        if session is not None:
+            socket = session.socket
+            self.end(session)
+            if socket is not None:
+                socket.replaced()
 
     def detach(self, session: DriverSession, socket: Socket) -> bool:
         """The socket is gone; the session waits for another. False: it already has another, or has ended."""
@@ -125,6 +179,8 @@ class SessionStore:
         session.socket = None
         session.detached_at = self._now()
         self._detached[session] = None
+        if self._roster is not None:
+            self._roster.disconnected(session.market_id, session.driver_id)
         while len(self._detached) > self.options.detached_sessions_max:
             self.end(next(iter(self._detached)))
         return True
@@ -133,6 +189,8 @@ class SessionStore:
         """Nothing reaches the session any more. Idempotent."""
         if self._sessions.get((session.market_id, session.driver_id)) is session:
             del self._sessions[session.market_id, session.driver_id]
+            if self._roster is not None:
+                self._roster.released(session.market_id, session.driver_id)
         self._detached.pop(session, None)
         self._hub.unsubscribe(driver_channel(session.driver_id), session)
         self._board.leave(session.seat)
@@ -181,12 +239,24 @@ class SessionStore:
 
     def family_revoked(self, market_id: str, driver_id: UUID, family_id: UUID) -> None:
         """The login this session came from has ended: so does the session, and its socket closes."""
+        self._remember_ended(family_id)
         session = self.find(market_id, driver_id)
         if session is not None and session.family_id == family_id:
             socket = session.socket
             self.end(session)
             if socket is not None:
                 socket.logged_out()
+
+    def family_ended(self, family_id: UUID) -> bool:
+        """Whether this login ended a moment ago: its token may have been checked just before."""
+        return family_id in self._ended_families
+
+    def _remember_ended(self, family_id: UUID) -> None:
+        now = self._now()
+        self._ended_families.pop(family_id, None)
+        self._ended_families[family_id] = now
+        while next(iter(self._ended_families.values())) <= now - ENDED_FAMILY_SECONDS:
+            del self._ended_families[next(iter(self._ended_families))]
 
     def suspended(self, market_id: str, driver_id: UUID) -> None:
         """The driver may not work any more, whichever login the session came from."""
