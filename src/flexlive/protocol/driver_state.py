@@ -3,10 +3,12 @@ changes nothing in the end."""
 
 from __future__ import annotations
 
+from collections.abc import Set
 from uuid import UUID
 
 from msgspec.structs import replace
 
+from flexlive.protocol.client_frames import Command, OfferAccept, OfferDecline
 from flexlive.protocol.server_frames import (
     DeliveryUpdate,
     EnrolmentUpdate,
@@ -45,6 +47,11 @@ class DriverState:
         # back a card that is over.
         self._settled: dict[UUID, None] = {}
 
+    @property
+    def settled(self) -> Set[UUID]:
+        """Offers known to be over for this driver; no late word of them brings back a card."""
+        return self._settled.keys()
+
     def replace(self, snapshot: Snapshot) -> None:
         """A snapshot is everything: what it does not mention is gone."""
         self.offers = {offer.offer_id: offer for offer in snapshot.offers if offer.offer_id not in self._settled}
@@ -73,14 +80,15 @@ class DriverState:
             case Notice() | EnrolmentUpdate() | Skip():
                 pass
 
-    def accept_answered(self, offer_id: UUID, result: Result) -> None:
-        """The answer to this driver's own accept settles the offer before any fact does."""
-        if result.code in OFFER_SETTLED_CODES:
-            self._settle(offer_id)
-
-    def decline_answered(self, offer_id: UUID, result: Result) -> None:
-        if result.ok:
-            self._settle(offer_id)
+    def answered(self, command: Command, result: Result) -> None:
+        """The answer to this driver's own accept or decline settles the offer before any fact does."""
+        match command:
+            case OfferAccept() if result.code in OFFER_SETTLED_CODES:
+                self._settle(command.offer_id)
+            case OfferDecline() if result.ok:
+                self._settle(command.offer_id)
+            case _:
+                pass
 
     def _settle(self, offer_id: UUID) -> None:
         self.offers.pop(offer_id, None)

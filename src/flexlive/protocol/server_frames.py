@@ -44,7 +44,7 @@ class Welcome(ServerFrame, frozen=True, gc=False, kw_only=True, omit_defaults=Tr
 class Resumed(
     ServerFrame, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag="resumed", rename={"from_": "from"}
 ):
-    """The session lives on: exactly the facts (from_, to] follow in order, then `live`."""
+    """The session lives on: exactly the facts `from` + 1 … `to` follow in order, then `live`."""
 
     from_: int
     to: int
@@ -97,7 +97,7 @@ class Error(ServerFrame, frozen=True, gc=False, kw_only=True, omit_defaults=True
 
 
 class Result(ServerFrame, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag="result"):
-    """The one answer to a command. ok: the command took effect; code: see wire_types.ResultCode."""
+    """The one answer to a command. ok: the command took effect; code: one of ResultCode."""
 
     cmd: str
     ok: bool

@@ -40,6 +40,7 @@ class SessionLimits:
     hello_deadline_seconds: float = limits.HELLO_DEADLINE_SECONDS
     heartbeat_seconds: float = limits.HEARTBEAT_SECONDS
     heartbeats_missed_max: int = limits.HEARTBEATS_MISSED_MAX
+    unacked_unreachable_seconds: float = limits.UNACKED_UNREACHABLE_SECONDS
     unacked_close_seconds: float = limits.UNACKED_CLOSE_SECONDS
     bad_frames_max: int = limits.BAD_FRAMES_MAX
     commands_burst: int = limits.COMMANDS_BURST_PER_SECOND
@@ -92,7 +93,14 @@ class Signal:
     message: Location | OfferSeen | NoticeSeen | Sync
 
 
-Effect: TypeAlias = Send | Close | Begin | Acked | Run | Signal
+@dataclass(frozen=True, slots=True)
+class Reachable:
+    """Whether the phone acknowledges what it is sent. False: nobody should count on it for now."""
+
+    reachable: bool
+
+
+Effect: TypeAlias = Send | Close | Begin | Acked | Run | Signal | Reachable
 
 
 class Phase(Enum):
@@ -109,7 +117,16 @@ class ServerSession:
     """One connection, from the accepted handshake to its close."""
 
     __slots__ = (
-        "_bad_frames", "_commands", "_frames", "_limits", "_opened_at", "_patience", "_received_at", "_written_at",
+        "_bad_frames",
+        "_commands",
+        "_frames",
+        "_hello_hash",
+        "_limits",
+        "_opened_at",
+        "_patience",
+        "_reachable",
+        "_received_at",
+        "_written_at",
         "phase",
     )  # fmt: skip
 
@@ -118,6 +135,8 @@ class ServerSession:
         self.phase = Phase.AWAIT_HELLO
         self._opened_at = self._received_at = self._written_at = now
         self._bad_frames = 0
+        self._hello_hash: int | None = None
+        self._reachable = True
         self._commands = TokenBucket(session_limits.commands_burst, session_limits.commands_per_minute / 60, now)
         self._frames = TokenBucket(session_limits.frames_burst, session_limits.frames_per_second, now)
         refusals_max = session_limits.refusals_per_minute_max
@@ -139,7 +158,7 @@ class ServerSession:
                     return self._refused(now, cmd)
                 return [Send(encode_result(cmd, ok=False, code="invalid"))]
             case _:
-                return self._accepted(message, now)
+                return self._accepted(message, frame, now)
 
     def bad_frame(self, frame: BadFrame) -> list[Effect]:
         """A frame that is no message; the shell reports binary frames here too."""
@@ -174,6 +193,10 @@ class ServerSession:
             case Phase.LIVE:
                 return self._tick_live(now, unacked_since)
 
+    def acked(self, now: float, unacked_since: float | None) -> list[Effect]:
+        """Facts were acknowledged; unacked_since as for `tick`."""
+        return [] if self._reachable else self._judge_reach(now, unacked_since)
+
     def drain(self, reconnect_after_ms: int) -> list[Effect]:
         """The process is about to go: ask the phone to come back a little later."""
         if self.phase is Phase.CLOSED:
@@ -191,13 +214,17 @@ class ServerSession:
         """The socket is gone."""
         self.phase = Phase.CLOSED
 
-    def _accepted(self, message: ClientMessage, now: float) -> list[Effect]:
+    def _accepted(self, message: ClientMessage, frame: bytes | str, now: float) -> list[Effect]:
         if self.phase is Phase.AWAIT_HELLO:
             if not isinstance(message, Hello):
                 return self.close(CloseCode.PROTOCOL_VIOLATION, "the first frame is hello")
             self.phase = Phase.OPENING
+            self._hello_hash = hash(frame)
             return [Begin(message)]
         if isinstance(message, Hello):
+            if hash(frame) == self._hello_hash:
+                # A link that repeats frames; the phone has done nothing wrong.
+                return [] if self._commands.take(now) else self._refused(now)
             return self.close(CloseCode.PROTOCOL_VIOLATION, "one hello a connection")
         effects: list[Effect] = [] if message.ack is None else [Acked(message.ack)]
         match message:
@@ -234,6 +261,14 @@ class ServerSession:
             and self._written_at > unacked_since
         ):
             return self.close(CloseCode.SLOW_CONSUMER, "facts unacknowledged")
+        effects = self._judge_reach(now, unacked_since)
         if now - self._written_at >= heartbeat_seconds:
-            return [Send(_HEARTBEAT_FRAME)]
-        return []
+            effects.append(Send(_HEARTBEAT_FRAME))
+        return effects
+
+    def _judge_reach(self, now: float, unacked_since: float | None) -> list[Effect]:
+        reachable = unacked_since is None or now - unacked_since < self._limits.unacked_unreachable_seconds
+        if reachable == self._reachable:
+            return []
+        self._reachable = reachable
+        return [Reachable(reachable)]

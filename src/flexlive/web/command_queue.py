@@ -12,7 +12,6 @@ from flexlive.domain.errors import FlexliveError
 from flexlive.protocol.client_frames import Command
 from flexlive.protocol.close_codes import CloseCode
 from flexlive.protocol.codec import encode_result
-from flexlive.services import commands
 from flexlive.storage.group_commit import QueueFullError
 from flexlive.storage.transaction import OutcomeUnknownError
 from flexlive.web.outages import log_failure
@@ -55,7 +54,7 @@ class CommandQueue:
         """Run what waits, and what is put meanwhile. Idempotent."""
         if self._waiting and not self._running:
             self._running = True
-            self._connection.edge.ctx.spawn(self._run(self._waiting))
+            self._connection.edge.spawn(self._run(self._waiting))
 
     def clear(self) -> None:
         """Forget what has not begun: the phone has no answer to it and sends it again."""
@@ -63,7 +62,7 @@ class CommandQueue:
             self._waiting.clear()
 
     async def _run(self, waiting: deque[Command]) -> None:
-        monotonic = self._connection.edge.ctx.monotonic
+        monotonic = self._connection.edge.monotonic
         while waiting:
             command = waiting.popleft()
             began = monotonic()
@@ -76,7 +75,7 @@ class CommandQueue:
     async def _execute(self, command: Command) -> bytes | None:
         connection = self._connection
         try:
-            return await commands.execute(connection.edge.ctx, connection.principal, connection.device_id, command)
+            return await connection.edge.execute(connection.principal, connection.device_id, command)
         except QueueFullError:
             return _try_later(command)
         except OutcomeUnknownError:

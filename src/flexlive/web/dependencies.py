@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, TypeAlias
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from flexlive.realtime.hub import Hub
 from flexlive.services.context import Context
 from flexlive.services.login import LoginDesk
 from flexlive.services.tokens import MerchantPrincipal, OpsPrincipal
+from flexlive.services.wake_push import PushKind, PushProvider
 from flexlive.storage.upload_store import UploadStore
 from flexlive.web.auth import merchant_of, ops_of
 from flexlive.web.basemap import Basemap
@@ -25,6 +27,7 @@ Streams: TypeAlias = NamedDependency[SkipValidation[TrackStreams]]
 PageBasemap: TypeAlias = NamedDependency[SkipValidation[Basemap]]
 Desk: TypeAlias = NamedDependency[SkipValidation[LoginDesk]]
 Uploads: TypeAlias = NamedDependency[SkipValidation[UploadStore]]
+Providers: TypeAlias = NamedDependency[SkipValidation[Mapping[PushKind, PushProvider]]]
 Merchant: TypeAlias = NamedDependency[SkipValidation[MerchantPrincipal]]
 Ops: TypeAlias = NamedDependency[SkipValidation[OpsPrincipal]]
 
@@ -61,6 +64,10 @@ def _uploads(state: State) -> UploadStore:
     return state.upload_store
 
 
+def _providers(state: State) -> Mapping[PushKind, PushProvider]:
+    return state.push_providers
+
+
 def _merchant(request: AnyRequest) -> MerchantPrincipal:
     return merchant_of(request)
 
@@ -75,6 +82,7 @@ dependencies = {
     "streams": Provide(_streams, sync_to_thread=False),
     "desk": Provide(_desk, sync_to_thread=False),
     "store": Provide(_uploads, sync_to_thread=False),
+    "providers": Provide(_providers, sync_to_thread=False),
     "page_basemap": Provide(_page_basemap, sync_to_thread=False),
 }
 """For the Litestar app as a whole."""

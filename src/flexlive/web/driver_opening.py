@@ -20,7 +20,6 @@ from flexlive.protocol.session import Send
 from flexlive.protocol.views import InboxItem, PositionView, RouteView
 from flexlive.realtime.hub import HubFact
 from flexlive.realtime.sessions import DriverSession
-from flexlive.services.commands import stored_results
 from flexlive.services.drivers import DriverSnapshot, SnapshotAsk
 from flexlive.web.outages import log_failure
 
@@ -46,7 +45,7 @@ class _SnapshotFrame(ServerFrame, frozen=True, gc=False, kw_only=True, omit_defa
 
 async def open_session(connection: DriverConnection, hello: Hello) -> None:
     """Carry out a hello. Whatever fails closes the socket with 4000: the phone comes back and asks again."""
-    began = connection.edge.ctx.monotonic()
+    began = connection.edge.monotonic()
     try:
         answer = await _answer(connection, hello)
     except Exception as error:
@@ -55,7 +54,7 @@ async def open_session(connection: DriverConnection, hello: Hello) -> None:
         return
     if answer is not None:
         _OPENINGS.labels(answer).inc()
-        _SECONDS.labels(answer).observe(connection.edge.ctx.monotonic() - began)
+        _SECONDS.labels(answer).observe(connection.edge.monotonic() - began)
 
 
 async def send_snapshot(connection: DriverConnection, position_seq: int) -> None:
@@ -68,16 +67,20 @@ async def send_snapshot(connection: DriverConnection, position_seq: int) -> None
         return
     session = connection.session
     if session is not None and not connection.closed and snapshot is not None:
-        _send(connection, _snapshot_frame(connection, session, snapshot, position_seq))
-        connection.release(position_seq, connection.edge.ctx.monotonic())
+        connection.send_snapshot(_snapshot_frame(connection, session, snapshot, position_seq))
+        connection.release(position_seq, connection.edge.monotonic())
 
 
 async def _answer(connection: DriverConnection, hello: Hello) -> str | None:
     edge, principal = connection.edge, connection.principal
     results: dict[str, bytes] = {}
     if hello.unacked:
-        results = await stored_results(edge.ctx, principal, hello.device_id, hello.unacked)
+        results = await edge.stored_results(principal, hello.device_id, hello.unacked)
     if connection.closed:
+        return None
+    if edge.sessions.family_ended(principal.family_id):
+        # Logged out between the handshake and hello: that fact found no session of this login.
+        connection.close(CloseCode.FORBIDDEN, "logged out")
         return None
     session = edge.sessions.find(principal.market_id, principal.driver_id)
     decision = decide_resume(hello.resume, edge.sessions.epoch, None if session is None else session.remembered())
@@ -107,11 +110,11 @@ def _replay(
         encode_server(Resumed(from_=replay.from_seq, to=replay.to_seq, results=stored, unknown_commands=unknown)),
     )
     for seq, fact in session.ring.after(replay.from_seq) or ():
-        connection.link.send_fact(_SKIP if _is_dead(connection, fact) else fact.template or _SKIP, seq)
+        connection.link.send_fact(_SKIP if _is_dead(connection, session, fact) else fact.template or _SKIP, seq)
     _send(connection, _LIVE)
     connection.went_live(session.ring.last_seq)
     edge.sessions.entitle_as_read(
-        session, principal.offer_types, principal.pilots, read_at=principal.checked_at, now=edge.ctx.clock()
+        session, principal.offer_types, principal.pilots, read_at=principal.checked_at, now=edge.clock()
     )
     if hello.position is not None:
         connection.located((hello.position,))
@@ -129,7 +132,7 @@ async def _begin(
     position_seq = session.ring.last_seq
     if hello.position is not None:
         connection.located((hello.position,))
-    read_at = edge.ctx.monotonic()
+    read_at = edge.monotonic()
     snapshot = await _read(connection)
     if connection.closed or connection.session is not session:
         return None
@@ -141,20 +144,20 @@ async def _begin(
         edge.sessions.end(session)
         connection.suspended()
         return None
-    edge.sessions.entitle_as_read(session, snapshot.offer_types, snapshot.pilots, read_at=read_at, now=edge.ctx.clock())
+    if not edge.sessions.claim(session, snapshot.read_at):
+        return None
+    edge.sessions.entitle_as_read(session, snapshot.offer_types, snapshot.pilots, read_at=read_at, now=edge.clock())
     online = session.seat.online if session.presence_known else snapshot.presence == "online"
     edge.board.place(session.seat, _whereabouts(connection, snapshot), online=online)
     _send(connection, _opening_frame(connection, hello, session, position_seq, refused, results))
-    _send(connection, _snapshot_frame(connection, session, snapshot, position_seq))
+    connection.send_snapshot(_snapshot_frame(connection, session, snapshot, position_seq))
     connection.went_live(position_seq)
     return "welcome" if refused is None else f"reset_{refused.reason}"
 
 
 async def _read(connection: DriverConnection) -> DriverSnapshot | None:
     principal = connection.principal
-    return await connection.edge.snapshots.read(
-        principal.market_id, SnapshotAsk(principal.driver_id, connection.inbox_seq)
-    )
+    return await connection.edge.snapshot(principal.market_id, SnapshotAsk(principal.driver_id, connection.inbox_seq))
 
 
 def _opening_frame(
@@ -171,7 +174,7 @@ def _opening_frame(
         sid=session.sid,
         epoch=connection.edge.sessions.epoch,
         seq=seq,
-        server_time=connection.edge.ctx.clock(),
+        server_time=connection.edge.clock(),
         heartbeat_seconds=allowed.heartbeat_seconds,
         resume_window_seconds=connection.edge.sessions.options.resume_window_seconds,
         limits=Limits(
@@ -190,7 +193,7 @@ def _opening_frame(
 
 
 def _snapshot_frame(connection: DriverConnection, session: DriverSession, snapshot: DriverSnapshot, seq: int) -> bytes:
-    offers = connection.edge.board.render(session.seat, connection.edge.ctx.clock())
+    offers = connection.edge.board.render(session.seat, connection.edge.clock())
     return msgspec.json.encode(
         _SnapshotFrame(
             seq=seq,
@@ -205,12 +208,12 @@ def _snapshot_frame(connection: DriverConnection, session: DriverSession, snapsh
 
 def _whereabouts(connection: DriverConnection, snapshot: DriverSnapshot) -> tuple[float, float] | None:
     edge, principal = connection.edge, connection.principal
-    present = edge.ctx.presence.get(principal.market_id, principal.driver_id)
+    present = edge.presence.get(principal.market_id, principal.driver_id)
     if present is not None:
         return present.position.lat, present.position.lon
     stored = snapshot.position
     age_max = timedelta(seconds=edge.options.stored_position_age_seconds_max)
-    if stored is None or edge.ctx.clock() - stored.at > age_max:
+    if stored is None or edge.clock() - stored.at > age_max:
         return None
     return stored.lat, stored.lon
 
@@ -220,11 +223,10 @@ def _split(hello: Hello, results: dict[str, bytes]) -> tuple[tuple[Raw, ...], tu
     return stored, tuple(cmd for cmd in hello.unacked if cmd not in results)
 
 
-def _is_dead(connection: DriverConnection, fact: HubFact) -> bool:
-    return fact.offer_id is not None and not connection.edge.board.is_open(
-        connection.principal.market_id, fact.offer_id
-    )
+def _is_dead(connection: DriverConnection, session: DriverSession, fact: HubFact) -> bool:
+    """Whether the offer it tells of has ended, or is no longer this driver's to see."""
+    return fact.offer_id is not None and not connection.edge.board.shows(session.seat, fact.offer_id)
 
 
 def _send(connection: DriverConnection, frame: bytes) -> None:
-    connection.carry_out([Send(frame)], connection.edge.ctx.monotonic())
+    connection.carry_out([Send(frame)], connection.edge.monotonic())

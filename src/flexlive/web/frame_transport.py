@@ -56,6 +56,10 @@ class FrameReceiver(Protocol):
         """A whole message came in: text as str, binary as bytes. Synchronous; must not raise."""
         ...
 
+    def drained(self) -> None:
+        """The write buffer was above WRITE_BUFFER_PAUSE_BYTES and has emptied. Synchronous; must not raise."""
+        ...
+
 
 class FrameTransport(Protocol):
     """What the extension offers. Everything is synchronous and for the event loop's thread only."""
@@ -161,6 +165,8 @@ class FrameTransportProtocol(WebSocketsSansIOProtocol):
     def resume_writing(self) -> None:
         super().resume_writing()
         self._paused_at = None
+        if self._receiver is not None and not self.close_sent:
+            self._receiver.drained()
 
     def data_received(self, data: bytes) -> None:
         if self.close_sent:

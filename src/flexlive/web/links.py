@@ -112,7 +112,7 @@ class AsgiLink:
 
     async def run(self, receiver: FrameReceiver) -> None:
         reader = asyncio.create_task(self._read(receiver))
-        writer = asyncio.create_task(self._write())
+        writer = asyncio.create_task(self._write(receiver))
         try:
             await asyncio.wait((reader, writer), return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -125,7 +125,7 @@ class AsgiLink:
             text = message.get("text")
             receiver.frame_received(text if text is not None else message.get("bytes") or b"")
 
-    async def _write(self) -> None:
+    async def _write(self, receiver: FrameReceiver) -> None:
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -134,6 +134,8 @@ class AsgiLink:
                 await self._send({"type": "websocket.send", "text": payload.decode()})
                 self._queued_bytes -= len(payload)
                 self._stalled_since = self._loop.time() if self._queue else None
+                if not self._queue:
+                    receiver.drained()
             if self._closing is not None:
                 # What is still queued goes first when the phone takes it; a stalled one is let go.
                 async with asyncio.timeout(CLOSE_ABORT_SECONDS):

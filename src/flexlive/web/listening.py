@@ -21,6 +21,17 @@ class ListenOptions:
 def listen(host: str, port: int, options: ListenOptions | None = None) -> socket.socket:
     """A bound, listening TCP socket; port 0 picks a free one. OSError when the address is taken."""
     options = options or ListenOptions()
+    listener = bind(host, port, options)
+    try:
+        listener.listen(options.backlog)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+def bind(host: str, port: int, options: ListenOptions) -> socket.socket:
+    """The same socket, taking no connections until somebody listens on it. OSError when the address is taken."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # asyncio switches Nagle off on accepted sockets only when the protocol is named.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -30,7 +41,6 @@ def listen(host: str, port: int, options: ListenOptions | None = None) -> socket
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, options.send_buffer_bytes)
         listener.bind((host, port))
-        listener.listen(options.backlog)
         listener.setblocking(False)
     except BaseException:
         listener.close()

@@ -69,7 +69,7 @@ class RateLimit:
             token = sha256(authorization.encode("utf-8", "surrogatepass")).hexdigest()[:32]
             if token in self._good_tokens:
                 return token, token
-        return _network(get_remote_address(request)), token
+        return network_of(get_remote_address(request)), token
 
     def good(self, token: str) -> None:
         """The token has been verified."""
@@ -119,7 +119,8 @@ def rate_limit(requests_per_minute_max: int) -> list[ASGIMiddleware]:
     return [_Middleware(RateLimit(requests_per_minute_max))]
 
 
-def _network(address: str) -> str:
+def network_of(address: str) -> str:
+    """One subscriber: the address itself, or the IPv6 network it is in."""
     try:
         parsed = ip_address(address)
     except ValueError:

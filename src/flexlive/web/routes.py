@@ -14,7 +14,9 @@ from litestar.types import ControllerRouterHandler
 from flexlive.realtime.hub import Hub
 from flexlive.services.context import Context
 from flexlive.web import (
+    asyncapi_api,
     driver_account_api,
+    driver_commands,
     driver_earnings,
     driver_http,
     driver_uploads,
@@ -29,6 +31,7 @@ from flexlive.web import (
     ops_driver_api,
     page_files,
     pilot_api,
+    push_target_api,
     tracking,
 )
 from flexlive.web.auth import security_schemes
@@ -55,9 +58,12 @@ route_handlers: Final[list[ControllerRouterHandler]] = [
     page_files.router,
     driver_http.router,
     driver_account_api.router,
+    driver_commands.router,
     driver_uploads.router,
     driver_earnings.router,
+    push_target_api.router,
     health.router,
+    asyncapi_api.router,
 ]
 
 
@@ -67,6 +73,7 @@ def install(
     ctx: Context,
     hub: Hub,
     relay_alive: Callable[[], bool],
+    bus_alive: Callable[[], bool] = lambda: True,
     options: HttpOptions | None = None,
     basemap: Basemap | None = None,
 ) -> TrackStreams:
@@ -76,6 +83,8 @@ def install(
     app.state.hub = hub
     app.state.track_streams = streams
     app.state.relay_alive = relay_alive
+    app.state.draining = False
+    app.state.bus_alive = bus_alive
     app.state.basemap = basemap or Basemap()
     return streams
 

@@ -1,7 +1,3 @@
-from collections.abc import Sequence
-from datetime import UTC, datetime
-from uuid import UUID
-
 import msgspec
 import pytest
 
@@ -11,67 +7,23 @@ from flexlive.protocol.client_session import (
     Applied,
     ClientSession,
     CloseSocket,
-    Effect,
     Opened,
     PendingFull,
-    SendFrame,
     Violation,
 )
-from flexlive.protocol.codec import decode_client, encode_result, encode_server, fact_template, splice_seq
-
-OFFER = UUID("0198f000-0000-7000-8000-000000000001")
-ROUTE = UUID("0198f000-0000-7000-8000-000000000002")
-NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
-LIMITS = driver.Limits(
-    frame_bytes_max=1, points_max=1, commands_burst_per_second=1, commands_per_minute=1, ack_delay_seconds_max=1
+from flexlive.protocol.codec import encode_result, encode_server
+from tests.unit.protocol.phone_frames import (
+    OFFER,
+    ROUTE,
+    accept,
+    fact,
+    feed,
+    hello,
+    offer_body,
+    sent,
+    snapshot,
+    welcome,
 )
-
-
-def offer_body(version: int = 1) -> bytes:
-    return msgspec.json.encode(
-        {
-            "offer_id": OFFER, "offer_version": version, "offer_type": "retail_delivery", "shape": "on_demand",
-            "site": {"id": ROUTE, "kind": "mall", "name": "M", "entrance": {"name": "E", "lat": 1, "lon": 1}},
-            "stores": [], "delivery_count": 1, "package_count": 1, "dropoff_cells": [], "rule": "first",
-            "pay": {"base_cents": 1, "tip_cents": 0, "wait_rate_cents_per_minute": 0, "currency": "USD"},
-            "estimate": {"drive_seconds": 1, "walk_seconds": 1, "wait_seconds": 1, "distance_m": 1},
-            "opened_at": NOW, "valid_until": NOW,
-        }
-    )  # fmt: skip
-
-
-def fact(seq: int, type_: str = "offer.open", body: bytes | None = None) -> bytes:
-    return splice_seq(fact_template(type_, body if body is not None else offer_body()), seq)
-
-
-def welcome(**changes: object) -> bytes:
-    fields: dict[str, object] = {
-        "sid": "s", "epoch": "e", "seq": 0, "server_time": NOW, "heartbeat_seconds": 25.0,
-        "resume_window_seconds": 120.0, "limits": LIMITS,
-    }  # fmt: skip
-    return encode_server(driver.Welcome(**(fields | changes)))  # pyright: ignore[reportArgumentType]
-
-
-def snapshot(seq: int = 0) -> bytes:
-    return encode_server(driver.Snapshot(seq=seq, presence="online", routes=(), offers=()))
-
-
-def accept(cmd: str) -> driver.OfferAccept:
-    return driver.OfferAccept(cmd=cmd, offer_id=OFFER, offer_version=1)
-
-
-def feed(session: ClientSession, *frames: bytes, now: float = 1.0, delay: float = 0.5) -> list[Effect]:
-    return [effect for frame in frames for effect in session.received(frame, now, delay)]
-
-
-def sent(effects: Sequence[Effect]) -> list[object]:
-    return [decode_client(effect.data) for effect in effects if isinstance(effect, SendFrame)]
-
-
-def hello(session: ClientSession, now: float = 0.0) -> driver.Hello:
-    message = decode_client(session.open(None, now))
-    assert isinstance(message, driver.Hello)
-    return message
 
 
 @pytest.fixture
@@ -105,15 +57,6 @@ def test_a_ping_carries_the_ack_that_is_due(live: ClientSession):
     assert live.tick(11) == []
 
 
-@pytest.mark.parametrize("seq", [0, 2, 3])
-def test_a_gap_or_a_repeat_is_a_violation_and_the_next_hello_asks_for_everything(live: ClientSession, seq: int):
-    feed(live, fact(1, "skip", b"{}"))
-    effects = feed(live, fact(seq if seq != 2 else 1, "skip", b"{}"))
-    assert [type(effect) for effect in effects] == [Violation, CloseSocket]
-    live.lost(2)
-    assert hello(live).resume is None
-
-
 def test_resume_continues_exactly_where_it_stopped(live: ClientSession):
     feed(live, fact(1))
     live.lost(2)
@@ -121,17 +64,6 @@ def test_resume_continues_exactly_where_it_stopped(live: ClientSession):
     frames = (encode_server(driver.Resumed(from_=1, to=2)), fact(2, "skip", b"{}"), encode_server(driver.Live()))
     assert feed(live, *frames)[-1] == Opened(resumed=True)
     assert OFFER in live.state.offers
-
-
-@pytest.mark.parametrize("frames", [
-    (encode_server(driver.Resumed(from_=0, to=2)),),
-    (encode_server(driver.Resumed(from_=1, to=3)), fact(2, "skip", b"{}"), encode_server(driver.Live())),
-])  # fmt: skip
-def test_a_partial_replay_is_a_violation(live: ClientSession, frames: tuple[bytes, ...]):
-    feed(live, fact(1))
-    live.lost(2)
-    live.open(None, 3)
-    assert isinstance(feed(live, *frames)[-1], CloseSocket)
 
 
 def test_a_reset_forgets_what_was_known(live: ClientSession):
@@ -158,6 +90,86 @@ def test_commands_wait_for_their_answer_across_connections_under_the_same_cmd(li
     (answer,) = [e for e in feed(live, encode_result("b", ok=True, code="won")) if isinstance(e, Answered)]
     assert answer.result.ok
     assert list(live.pending) == ["c"]
+
+
+def presence(cmd: str, mode: driver.PresenceMode = "online") -> driver.PresenceSet:
+    return driver.PresenceSet(cmd=cmd, mode=mode)
+
+
+def test_commands_go_out_one_after_another_and_answers_to_offers_overtake(live: ClientSession):
+    assert sent(live.command(presence("a"), 1)) == [presence("a")]
+    assert live.command(presence("b"), 1) == []
+    assert sent(live.command(accept("c"), 1)) == [accept("c")]
+    assert sent(feed(live, encode_result("c", ok=True, code="won"))) == []
+    assert sent(feed(live, encode_result("a", ok=True, code="ok"))) == [presence("b")]
+
+
+def test_a_refused_command_is_not_passed_by_the_next(live: ClientSession):
+    live.command(presence("a"), 1)
+    live.command(presence("b"), 1)
+    refused = encode_result("a", ok=False, code="rate_limited", retry_after_ms=500)
+    assert not any(isinstance(effect, Answered) for effect in feed(live, refused))
+    assert live.next_deadline == 1.5
+    assert sent(live.tick(1.4)) == []
+    assert sent(live.tick(1.5)) == [presence("a")]
+
+
+def test_a_command_refused_too_often_is_the_apps_to_decide(live: ClientSession):
+    live.command(presence("a"), 1)
+    answers: list[Answered] = []
+    attempt = 0
+    for attempt in range(10):
+        refused = encode_result("a", ok=False, code="rate_limited", retry_after_ms=500)
+        answers += [e for e in feed(live, refused, now=2.0 + attempt) if isinstance(e, Answered)]
+        live.tick(2.5 + attempt)
+        if answers:
+            break
+    assert attempt == 5
+    assert answers[0].result.code == "rate_limited"
+    assert live.pending == {}
+
+
+def test_an_answer_that_does_not_come_is_asked_for_again_and_then_the_socket_is_given_up(live: ClientSession):
+    live.command(presence("a"), 1)
+    assert sent(live.tick(5.9)) == []
+    times: list[float] = []
+    now = 5.0
+    while True:
+        now = live.next_deadline
+        feed(live, b'{"type":"heartbeat"}', now=now)
+        effects = live.tick(now)
+        if any(isinstance(effect, CloseSocket) for effect in effects):
+            break
+        if presence("a") in sent(effects):
+            times.append(now)
+    assert len(times) == 3
+    assert times == sorted(times)
+    assert times[0] >= 6
+    live.lost(now)
+    assert hello(live, now).unacked == ("a",)
+
+
+def test_a_queue_goes_out_at_the_pace_the_server_allows(live: ClientSession):
+    for number in range(30):
+        live.command(presence(str(number)), 1)
+    now, sent_at = 1.0, [1.0]
+    while live.pending:
+        effects = feed(live, encode_result(next(iter(live.pending)), ok=True, code="ok"), now=now)
+        while live.pending and not sent(effects):
+            now = live.next_deadline
+            effects = live.tick(now)
+        sent_at.append(now)
+    assert sum(at == 1.0 for at in sent_at) == 10
+    assert now >= 1 + 20 / 2
+
+
+def test_an_answer_may_come_twice_but_not_as_another(live: ClientSession):
+    live.command(presence("a"), 1)
+    answer = encode_result("a", ok=True, code="ok")
+    feed(live, answer)
+    assert feed(live, answer) == []
+    assert feed(live, encode_result("a", ok=False, code="rate_limited", retry_after_ms=1)) == []
+    assert isinstance(feed(live, encode_result("a", ok=False, code="conflict"))[0], Violation)
 
 
 def test_pending_commands_are_bounded(live: ClientSession):

@@ -50,14 +50,16 @@ def shown() -> DriverState:
 @pytest.mark.parametrize("code", ["won", "taken", "expired", "withdrawn"])
 def test_a_late_update_does_not_bring_a_settled_card_back(code: str) -> None:
     state = shown()
-    state.accept_answered(OFFER, wire.Result(cmd="a", ok=code == "won", code=code))
+    state.answered(
+        wire.OfferAccept(cmd="a", offer_id=OFFER, offer_version=1), wire.Result(cmd="a", ok=code == "won", code=code)
+    )
     state.apply(fact(OfferUpdate, offer(version=2), seq=2))
     assert state.offers == {}
 
 
 def test_nor_after_a_decline_nor_in_a_snapshot_read_before() -> None:
     state = shown()
-    state.decline_answered(OFFER, wire.Result(cmd="d", ok=True, code="ok"))
+    state.answered(wire.OfferDecline(cmd="d", offer_id=OFFER), wire.Result(cmd="d", ok=True, code="ok"))
     state.apply(fact(OfferUpdate, offer(version=2), seq=2))
     state.replace(wire.Snapshot(seq=2, presence="online", routes=(), offers=(offer(version=2),), inbox=()))
     assert state.offers == {}
@@ -75,7 +77,9 @@ def test_the_route_of_an_offer_ends_its_card() -> None:
 
 def test_a_refusal_for_the_drivers_own_reasons_leaves_the_card() -> None:
     state = shown()
-    state.accept_answered(OFFER, wire.Result(cmd="a", ok=False, code="not_eligible"))
+    state.answered(
+        wire.OfferAccept(cmd="a", offer_id=OFFER, offer_version=1), wire.Result(cmd="a", ok=False, code="not_eligible")
+    )
     assert set(state.offers) == {OFFER}
 
 

@@ -8,7 +8,18 @@ from hypothesis import strategies as st
 from flexlive.protocol import driver
 from flexlive.protocol.close_codes import CloseCode
 from flexlive.protocol.codec import decode_server, encode_client
-from flexlive.protocol.session import Acked, Begin, Close, Phase, Run, Send, ServerSession, SessionLimits, Signal
+from flexlive.protocol.session import (
+    Acked,
+    Begin,
+    Close,
+    Phase,
+    Reachable,
+    Run,
+    Send,
+    ServerSession,
+    SessionLimits,
+    Signal,
+)
 
 ID = UUID("0198f000-0000-7000-8000-000000000001")
 HELLO = encode_client(driver.Hello(app_version="1", device_id="d"))
@@ -44,8 +55,12 @@ def test_anything_before_hello_is_a_violation(frame: bytes):
     assert session.received(HELLO, 0) == []
 
 
-def test_a_second_hello_is_a_violation():
-    (close,) = live().received(HELLO, 1)
+def test_a_hello_that_comes_twice_is_a_repeating_link():
+    assert live().received(HELLO, 1) == []
+
+
+def test_another_hello_is_a_violation():
+    (close,) = live().received(HELLO.replace(b"{", b"{ ", 1) if isinstance(HELLO, bytes) else "{ " + HELLO[1:], 1)
     assert isinstance(close, Close)
     assert close.code is CloseCode.PROTOCOL_VIOLATION
 
@@ -146,11 +161,21 @@ def test_two_heartbeats_missed_close_4009():
     assert session.tick(60, None) == [Close(CloseCode.HEARTBEAT_MISSED, "nothing heard")]
 
 
+def test_a_phone_that_leaves_facts_unacknowledged_is_unreachable_until_it_has_caught_up():
+    session = live()
+    assert session.tick(12.9, 10) == []
+    assert session.tick(13, 10) == [Reachable(reachable=False)]
+    assert session.tick(14, 10) == []
+    assert session.acked(14.5, 11) == []
+    assert session.acked(14.5, 12) == [Reachable(reachable=True)]
+    assert session.acked(14.6, None) == []
+
+
 def test_a_fact_unacked_for_15_s_while_later_frames_went_out_closes_4008():
     session = live()
     session.wrote(10)
     session.received(BEAT, 24)
-    assert session.tick(24.9, 10) == []
+    assert session.tick(24.9, 10) == [Reachable(reachable=False)]
     assert session.tick(25, 10) == [], "nothing was written after the fact: the phone may not have had a reason to ack"
     session.wrote(20)
     assert session.tick(25, 10) == [Close(CloseCode.SLOW_CONSUMER, "facts unacknowledged")]
