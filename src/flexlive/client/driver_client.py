@@ -7,15 +7,20 @@ import math
 import random
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from types import TracebackType
-from typing import Self, TypeAlias, assert_never, cast, get_args
+from typing import Self, assert_never
 
+from flexlive.client.access import Access, Token
 from flexlive.client.alarm import Alarm
-from flexlive.client.backoff import full_jitter
+from flexlive.client.backoff import Comeback
 from flexlive.client.commands import DriverCommands
+from flexlive.client.login import LoginRefusedError
 from flexlive.client.mailbox import Mailbox
+from flexlive.client.messages import Message, for_the_app
+from flexlive.client.offline_store import OfflineStore
 from flexlive.client.options import ClientClosedError, ClientOptions, Lagged, Observer, Silent
+from flexlive.client.outbox import Outbox
 from flexlive.client.socket import Socket, SocketClosed, open_socket
 from flexlive.protocol.client_session import (
     Answered,
@@ -25,68 +30,74 @@ from flexlive.protocol.client_session import (
     DriverState,
     Effect,
     Opened,
+    PendingFull,
     SendFrame,
     Violation,
 )
-from flexlive.protocol.close_codes import Advice, advice
+from flexlive.protocol.close_codes import Advice, CloseCode, advice
 from flexlive.protocol.driver import (
     ACK_DELAY_SECONDS_MAX,
+    UNACKED_CMDS_MAX,
     Command,
     Drain,
-    FactMessage,
     Location,
     Point,
     Result,
     ServerMessage,
     Signal,
-    Skip,
     Snapshot,
-    StateMessage,
 )
-
-Token: TypeAlias = str | Callable[[], Awaitable[str]]
-Message: TypeAlias = FactMessage | StateMessage | Snapshot
-_HANDED_OUT = get_args(FactMessage) + get_args(StateMessage) + (Snapshot,)
 
 
 class DriverClient(DriverCommands):
     """`async with DriverClient(url, token, device_id) as client:`, then iterate it and await its commands.
 
-    token: the access token, or an async callable that returns a fresh one (asked on every connect; close code 4401
-    ends a client whose token is a plain string). Reconnects with full-jitter back-off and resumes until closed or
-    told not to come again; a pending command is answered across reconnects under the same cmd.
+    token: a Login; or an async callable that returns a fresh token (asked on every connect); or a token, with which
+    close code 4401 ends the client. Reconnects with full-jitter back-off and resumes until closed or told not to come
+    again; a pending command is answered across reconnects under the same cmd. store: also across restarts of the app;
+    it names the device then, instead of device_id.
     """
 
     def __init__(
         self,
         url: str,
         token: Token,
-        device_id: str,
+        device_id: str | None = None,
         *,
+        store: OfflineStore | None = None,
         options: ClientOptions | None = None,
         observer: Observer | None = None,
         draw: Callable[[], float] = random.random,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._url, self._token = url, token
+        device = store.device_id if device_id is None and store is not None else device_id
+        if device is None or (device_id is not None and store is not None):
+            raise ValueError("a client has either a device_id or a store, which names the device")
+        self._url, self._access = url, Access(token)
         self.options = options or ClientOptions()
         self._observer: Observer = observer or Silent()
         self._draw, self._clock = draw, clock
-        self._session = ClientSession(app_version=self.options.app_version, device_id=device_id)
+        self._session = ClientSession(
+            app_version=self.options.app_version,
+            device_id=device,
+            draw=draw,
+            refusals_max=self.options.rate_limit_retries_max,
+            opening_seconds_max=self.options.opening_timeout_seconds,
+        )
+        self._outbox = Outbox(store, draw)
+        self._session.state.inbox_seq = self._outbox.inbox_seq
+        for command in self._outbox.left_over:
+            self._session.command(command, clock())
         self._mailbox: Mailbox[Message] = Mailbox(self.options.messages_max)
-        self._answers: dict[str, asyncio.Future[Result]] = {}
         self._points: deque[Point] = deque(maxlen=self.options.points_kept_max)
         self._position: Point | None = None
-        self._all_answered = asyncio.Event()
         self._socket: Socket | None = None
         self._live = False
         self._opened_count = 0
         self._alarm = Alarm(self._tick, clock)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._drain_wait_seconds: float | None = None
+        self._comeback = Comeback(self.options.backoff, draw)
         self._ended: ClientClosedError | None = None
-        self._cmd_prefix = f"{int(draw() * 2**40):010x}"
-        self._cmd_count = 0
 
     @property
     def state(self) -> DriverState:
@@ -100,9 +111,7 @@ class DriverClient(DriverCommands):
 
     async def all_answered(self) -> None:
         """Waits until no command waits for its answer any more."""
-        while self._session.pending:
-            self._all_answered.clear()
-            await self._all_answered.wait()
+        await self._outbox.emptied()
 
     async def __aenter__(self) -> Self:
         self._spawn(self._run())
@@ -120,28 +129,41 @@ class DriverClient(DriverCommands):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def __aiter__(self) -> AsyncIterator[Message | Lagged]:
-        """Facts and state as they come, a `Snapshot` whenever everything is new, `Lagged` after a backlog.
+    @property
+    def unanswered(self) -> tuple[Command, ...]:
+        """Commands without an answer, oldest first; with a store also those of an earlier run."""
+        return self._outbox.left_over
 
-        Raises ClientClosedError when the server wants this client gone; ends quietly after `aclose`.
+    async def __aiter__(self) -> AsyncIterator[Message | Lagged]:
+        """Facts and state as they come, a `Snapshot` whenever everything is new, `Lagged` after a backlog, and a
+        `LateAnswer` to a command that nobody waits for.
+
+        Raises ClientClosedError when the server wants this client gone; ends quietly after `aclose`. The inbox of a
+        snapshot counts as shown when the next message is asked for.
         """
-        return self._mailbox.read()
+        async for message in self._mailbox.read():
+            yield message
+            if isinstance(message, Snapshot) and message.inbox:
+                self._outbox.shown(max(item.inbox_seq for item in message.inbox))
 
     async def command(self, command: Command) -> Result:
         """Sends a command and waits for its one answer, over as many connections as that takes.
 
-        Raises TimeoutError after command_timeout_seconds (its outcome is then unknown, not refused), PendingFull
-        when too many wait already, ClientClosedError when the client has ended.
+        Raises TimeoutError after command_timeout_seconds (its outcome is then unknown, not refused, and comes as a
+        `LateAnswer`), PendingFull when too many wait already, StoreError when it cannot be kept, ClientClosedError
+        when the client has ended.
         """
         self._observer.command_sent(command)
         async with asyncio.timeout(self.options.command_timeout_seconds):
-            result = await self._attempt(command)
-            for _ in range(self.options.rate_limit_retries_max):
-                if result.code != "rate_limited":
-                    break
-                await asyncio.sleep((result.retry_after_ms or 1000) / 1000)
-                result = await self._attempt(command)
-        return result
+            return await self._attempt(command)
+
+    async def enqueue(self, command: Command) -> None:
+        """Gives a command and does not wait: its answer comes as a `LateAnswer`. Raises as `command`, no TimeoutError.
+
+        With a store it is on disk when this returns, and is carried out even if the app dies now.
+        """
+        self._observer.command_sent(command)
+        await self._give(command)
 
     async def signal(self, message: Signal) -> None:
         """Sends a signal if there is a live session; a signal is never repeated."""
@@ -159,18 +181,23 @@ class DriverClient(DriverCommands):
 
     def next_cmd(self) -> str:
         """A command id no other command of this device has."""
-        self._cmd_count += 1
-        return f"{self._cmd_prefix}-{self._cmd_count}"
+        return self._outbox.next_cmd()
 
     async def _attempt(self, command: Command) -> Result:
-        if self._ended is not None:
-            raise self._ended
-        answer = self._answers[command.cmd] = asyncio.get_running_loop().create_future()
+        answer = self._outbox.expect(command.cmd)
         try:
-            await self._carry_out(self._session.command(command, self._clock()))
+            await self._give(command)
             return await answer
         finally:
-            self._answers.pop(command.cmd, None)
+            self._outbox.forget(command.cmd)
+
+    async def _give(self, command: Command) -> None:
+        if self._ended is not None:
+            raise self._ended
+        if command.cmd not in self._session.pending and len(self._session.pending) >= UNACKED_CMDS_MAX:
+            raise PendingFull
+        self._outbox.put(command)
+        await self._carry_out(self._session.command(command, self._clock()))
 
     async def _run(self) -> None:
         try:
@@ -181,7 +208,6 @@ class DriverClient(DriverCommands):
             raise
 
     async def _stay_connected(self) -> None:
-        failures = 0
         while self._ended is None:
             opened_before = self._opened_count
             code, reason = await self._connection()
@@ -190,21 +216,16 @@ class DriverClient(DriverCommands):
             match advice(code):
                 case Advice.STOP:
                     self._end(ClientClosedError(code, reason))
-                case Advice.REFRESH_TOKEN if isinstance(self._token, str):
+                case Advice.REFRESH_TOKEN if not self._access.expired():
                     self._end(ClientClosedError(code, reason))
                 case _:
-                    failures = 0 if self._opened_count > opened_before else failures + 1
-                    await self._pause(failures)
-
-    async def _pause(self, failures: int) -> None:
-        seconds, self._drain_wait_seconds = self._drain_wait_seconds, None
-        await asyncio.sleep(full_jitter(failures, self.options.backoff, self._draw) if seconds is None else seconds)
+                    opened = self._opened_count > opened_before
+                    await asyncio.sleep(self._comeback.wait_seconds(opened=opened))
 
     async def _connection(self) -> tuple[int, str]:
         """One socket from dial to close; returns why it ended."""
         try:
-            token = self._token if isinstance(self._token, str) else await self._token()
-            async with open_socket(self._url, token, self.options) as socket:
+            async with open_socket(self._url, await self._access.fresh(), self.options) as socket:
                 await socket.send(self._session.open(self._position, self._clock()))
                 self._socket = socket
                 self._schedule()
@@ -215,6 +236,8 @@ class DriverClient(DriverCommands):
                     await self._carry_out(self._session.received(frame, self._clock(), ack_delay_seconds))
         except SocketClosed as closed:
             return closed.code, closed.reason
+        except LoginRefusedError as error:
+            return CloseCode.FORBIDDEN, f"log in again: {error.code}"
         except OSError as error:
             # The token could not be fetched: the same network that a socket needs.
             return 1006, f"{type(error).__name__}: {error}"
@@ -238,11 +261,9 @@ class DriverClient(DriverCommands):
                 case Applied(message=message):
                     self._hand_out(message)
                 case Answered(result=result):
-                    if not self._session.pending:
-                        self._all_answered.set()
-                    answer = self._answers.get(result.cmd)
-                    if answer is not None and not answer.done():
-                        answer.set_result(result)
+                    late = self._outbox.settle(result)
+                    if late is not None:
+                        self._mailbox.put(late)
                 case Violation(text=text):
                     self._observer.violation(text)
                 case _:
@@ -251,9 +272,9 @@ class DriverClient(DriverCommands):
 
     def _hand_out(self, message: ServerMessage) -> None:
         if isinstance(message, Drain):
-            self._drain_wait_seconds = message.reconnect_after_ms / 1000
-        elif isinstance(message, _HANDED_OUT) and not isinstance(message, Skip):
-            self._mailbox.put(cast("Message", message))
+            self._comeback.told(message.reconnect_after_ms / 1000)
+        elif (concerns := for_the_app(message)) is not None:
+            self._mailbox.put(concerns)
 
     def _schedule(self) -> None:
         self._alarm.set(math.inf if self._socket is None else self._session.next_deadline)
@@ -274,6 +295,4 @@ class DriverClient(DriverCommands):
         if self._ended is None:
             self._ended = error
             self._mailbox.end(error)
-            for answer in self._answers.values():
-                if not answer.done():
-                    answer.set_exception(error)
+            self._outbox.end(error)

@@ -29,7 +29,7 @@ class LoginRefusedError(Exception):
 
 
 class Login:
-    """`await login.token()` is what `DriverClient` takes as its token.
+    """What `DriverClient` takes as its token.
 
     tokens, attempt: keep both on disk; with both a login goes on after a restart in the middle of a refresh.
     changed: called with them whenever one changes, before it is used.
@@ -51,6 +51,7 @@ class Login:
         self._changed = changed
         self._http = httpx.AsyncClient(base_url=url, timeout=10.0, transport=transport)
         self._one_at_a_time = asyncio.Lock()
+        self._refused = ""
 
     async def ask_for_code(self, phone: str) -> CodeAsked:
         """Have a code sent. LoginRefusedError(rate_limited) says in retry_after_seconds how long to wait."""
@@ -67,9 +68,15 @@ class Login:
         async with self._one_at_a_time:
             if self.tokens is None:
                 raise LoginRefusedError("unauthorized", {})
-            if self.tokens.access_expires_at - datetime.now(UTC) < timedelta(seconds=RENEW_SECONDS):
+            ends_soon = self.tokens.access_expires_at - datetime.now(UTC) < timedelta(seconds=RENEW_SECONDS)
+            if ends_soon or self.tokens.access_token == self._refused:
                 await self._refresh(self.tokens)
             return self.tokens.access_token
+
+    def refused(self) -> None:
+        """The server says that the access token has expired: phones' clocks are wrong now and then."""
+        if self.tokens is not None:
+            self._refused = self.tokens.access_token
 
     async def log_out(self) -> None:
         """The tokens are void when this returns; sockets close by themselves."""

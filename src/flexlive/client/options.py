@@ -21,6 +21,7 @@ class ClientOptions:
     app_version: str = "flexlive-client"
     backoff: BackoffOptions = field(default_factory=BackoffOptions)
     connect_timeout_seconds: float = 10.0
+    opening_timeout_seconds: float = 15.0
     close_timeout_seconds: float = 2.0
     command_timeout_seconds: float = 30.0
     messages_max: int = 1024

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import AsyncGenerator
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
+from websockets.exceptions import ConnectionClosed, InvalidURI, WebSocketException
 from websockets.frames import CloseCode as WebSocketCloseCode
 from websockets.typing import Subprotocol
 
@@ -70,10 +70,11 @@ async def open_socket(url: str, token: str, options: ClientOptions) -> AsyncGene
             close_timeout=options.close_timeout_seconds,
             max_size=options.frame_bytes_max,
         )
-    except (OSError, InvalidHandshake, TimeoutError, EOFError) as error:
-        raise SocketClosed(1006, f"{type(error).__name__}: {error}") from None
     except InvalidURI as error:
         raise ValueError(str(error)) from None
+    except (OSError, WebSocketException, TimeoutError, EOFError) as error:
+        # Cut while dialling, whichever way the library puts it.
+        raise SocketClosed(1006, f"{type(error).__name__}: {error}") from None
     try:
         yield Socket(connection)
     finally:
