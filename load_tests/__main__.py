@@ -5,9 +5,15 @@ from __future__ import annotations
 import resource
 import sys
 
-from load_tests import race
+from load_tests import bad_link, race, rolling, stalled, storm
 
-TESTS = {"race": race.main}
+TESTS = {
+    "race": race.main,
+    "bad_link": bad_link.main,
+    "stalled": stalled.main,
+    "storm": storm.main,
+    "rolling": rolling.main,
+}
 
 
 def main() -> int:

@@ -10,37 +10,33 @@ import argparse
 import asyncio
 import contextlib
 import time
-from collections import Counter
+from collections import Counter as Tally
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from uuid import UUID, uuid4
+from uuid import UUID
 
-import httpx
 import msgspec
 
 from flexlive.client.driver_client import DriverClient
 from flexlive.domain.markets import MarketPolicy
-from flexlive.domain.sites import Hours
 from flexlive.lab.ops_client import OpsClient
 from flexlive.lab.options import DemoOptions
 from flexlive.lab.server_process import wait_ready
 from flexlive.lab.stage import Stage, open_stage
 from flexlive.lab.stats import percentiles
 from flexlive.lab.view import View
-from flexlive.protocol import ops
 from flexlive.protocol.driver import OfferAccept, Point
 from flexlive.protocol.views import OfferView
 from flexlive.storage import audit
+from load_tests.town import Counter, Town, furnish, hire
 
 MARKET = "racetown"
-SPACING_DEGREES = 0.2
 CONNECTING_AT_ONCE = 64
 READY_SECONDS_MAX = 60.0
 SHOWN_SECONDS_MAX = 90.0
 RACE_SECONDS_MAX = 60.0
-_DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
 class RaceReport(msgspec.Struct, frozen=True):
@@ -97,22 +93,18 @@ class Racer:
 
 async def race(stage: Stage, offers: int, drivers: int) -> RaceReport:
     """Furnish the market, connect offers × drivers phones, order, race."""
-    places = [(20.0 + SPACING_DEGREES * (i // 20), -100.0 + SPACING_DEGREES * (i % 20)) for i in range(offers)]
     await wait_ready(stage.server, stage.base_url, READY_SECONDS_MAX)
     async with OpsClient(stage.base_url, stage.ops_token) as client:
-        api_key = await _furnish(client, places)
-        crew = await client.provision(
-            MARKET,
-            [ops.NewDriver(first_name=f"D{i}", offer_types=("retail_delivery",)) for i in range(offers * drivers)],
-        )
+        town = await furnish(client, MARKET, offers, MarketPolicy(offer_ttl_seconds=300.0))
+        crew = await hire(client, town, offers * drivers)
     async with contextlib.AsyncExitStack() as stack:
         started = time.perf_counter()
-        racers = await _connect(stack, stage, [d.access_token for d in crew], places)
+        racers = await _connect(stack, stage, [d.access_token for d in crew], town.places)
         connect_seconds = time.perf_counter() - started
         waiting = [asyncio.create_task(racer.ready()) for racer in racers]
         # Positions reach the dispatcher within a second; an order before that would widen to everybody.
         await asyncio.sleep(3)
-        await _order(stage, api_key, places)
+        await _order(stage, town)
         async with asyncio.timeout(SHOWN_SECONDS_MAX):
             await asyncio.gather(*waiting)
         started = time.perf_counter()
@@ -130,14 +122,14 @@ async def _report(
     race_seconds: float,
     connect_seconds: float,
 ) -> RaceReport:
-    winners = Counter(offer_id for offer_id, code, _ in answers if code == "won")
+    winners = Tally(offer_id for offer_id, code, _ in answers if code == "won")
     figures = percentiles([ms for _, _, ms in answers])
     return RaceReport(
         offers=offers,
         drivers_per_offer=drivers,
         winners=winners.total(),
         offers_with_one_winner=sum(count == 1 for count in winners.values()),
-        codes=dict(Counter(code for _, code, _ in answers)),
+        codes=dict(Tally(code for _, code, _ in answers)),
         committed_routes=await stage.pool.fetchval("select count(*) from route where market_id = $1", MARKET),
         findings=tuple(str(finding) for finding in await audit.findings(stage.pool, MARKET)),
         accept_ms_p50=figures.p50 or 0.0,
@@ -145,45 +137,6 @@ async def _report(
         race_seconds=round(race_seconds, 3),
         connect_seconds=round(connect_seconds, 3),
     )
-
-
-async def _furnish(client: OpsClient, places: Sequence[tuple[float, float]]) -> str:
-    always = msgspec.convert({day: [{"opens": "00:00:00", "closes": "00:00:00"}] for day in _DAYS}, Hours)
-    policy = MarketPolicy(offer_ttl_seconds=300.0)
-    await client.create_market(
-        ops.CreateMarket(market_id=MARKET, name="Racetown", time_zone="UTC", currency="USD", policy=policy)
-    )
-    await client.put_offer_type(MARKET, "retail_delivery", ops.PutOfferType(name="Retail delivery"))
-    await client.put_service_level(MARKET, "express", ops.PutServiceLevel(shape="on_demand", promise_seconds=7200))
-    merchant = await client.create_merchant(ops.CreateMerchant(name=f"Racer {uuid4().hex[:8]}"))
-    for number, (lat, lon) in enumerate(places):
-        site = await client.create_site(
-            MARKET,
-            ops.CreateSite(
-                kind="store",
-                name=f"Site {number}",
-                address=f"{number} Race Street",
-                lat=lat,
-                lon=lon,
-                entrance=ops.Entrance("Door", lat, lon),
-                hours=always,
-            ),
-        )
-        await client.create_store(
-            MARKET,
-            ops.CreateStore(
-                merchant_id=merchant.merchant_id,
-                site_id=site.site_id,
-                external_store_id=f"race-{number}",
-                name=f"Store {number}",
-                hours=always,
-            ),
-        )
-        await client.put_participation(
-            MARKET,
-            ops.PutParticipation(merchant_id=merchant.merchant_id, site_id=site.site_id, offer_type="retail_delivery"),
-        )
-    return merchant.api_key
 
 
 async def _connect(
@@ -202,21 +155,10 @@ async def _connect(
     return list(await asyncio.gather(*(connect(number, token) for number, token in enumerate(tokens))))
 
 
-async def _order(stage: Stage, api_key: str, places: Sequence[tuple[float, float]]) -> None:
-    async with httpx.AsyncClient(base_url=stage.base_url, trust_env=False, timeout=30) as http:
-        for number, (lat, lon) in enumerate(places):
-            body = {
-                "external_delivery_id": f"race-{number}",
-                "external_store_id": f"race-{number}",
-                "service_level": "express",
-                "dropoff_address": "1 Goal Lane",
-                "dropoff_lat": lat + 0.01,
-                "dropoff_lon": lon,
-                "contact_name": "Goal",
-                "packages": [{"size": "small"}],
-            }
-            response = await http.post("/v1/deliveries", json=body, headers={"authorization": f"Bearer {api_key}"})
-            response.raise_for_status()
+async def _order(stage: Stage, town: Town) -> None:
+    async with Counter(stage.base_url, town) as counter:
+        for number in range(len(town.places)):
+            await counter.order(f"race-{number}", number)
 
 
 async def run(offers: int, drivers: int, database_url: str | None = None) -> RaceReport:

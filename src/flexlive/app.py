@@ -17,6 +17,7 @@ from flexlive.services.login import LoginDesk
 from flexlive.settings import Settings
 from flexlive.storage.upload_store import UploadStore
 from flexlive.web import basemap
+from flexlive.web.driver_commands import CommandPace
 from flexlive.web.driver_socket import DriverGateway
 from flexlive.web.rate_limit import rate_limit
 from flexlive.web.routes import dependencies, exception_handlers, install, openapi_config, route_handlers
@@ -41,10 +42,12 @@ def create_app(settings: Settings, dsn: str, on_replaced: Callable[[], None]) ->
                 ctx=runtime.ctx,
                 hub=runtime.hub,
                 relay_alive=lambda: runtime.healthy,
+                bus_alive=lambda: runtime.hears_others,
                 options=settings.http,
                 basemap=basemap.parse(settings.basemap),
             )
-            app.state.gateway = runtime.gateway
+            app.state.gateway, app.state.push_providers = runtime.gateway, runtime.push_providers
+            app.state.command_pace = CommandPace(settings.gateway.connection.limits)
             sender, store = code_sender(settings.code_sender), UploadStore(settings.upload_root, settings.uploads)
             app.state.login_desk, app.state.upload_store = LoginDesk(sender, settings.login), store
             await store.tidy()
@@ -80,9 +83,12 @@ def _calm_collector() -> None:
     gc.set_threshold(GC_ALLOCATIONS, 20, 100)
 
 
-async def drain(app: Litestar) -> None:
-    """End every stream, tell every phone to come back a little later, close sockets in batches; before the server
-    stops, for it waits for open connections."""
+async def drain(app: Litestar, stop_accepting: Callable[[], None] | None = None) -> None:
+    """Say so on /readyz, take no new connections, end every stream, tell every phone to come back a little later, close
+    sockets in batches; before the server stops, for it waits for open connections."""
+    app.state.draining = True
+    if stop_accepting is not None:
+        stop_accepting()
     streams: TrackStreams = app.state.track_streams
     await streams.drain()
     gateway: DriverGateway = app.state.gateway

@@ -13,6 +13,8 @@ from cyclopts import App, Parameter
 from rich.console import Console
 from rich.markup import escape
 
+from flexlive.conform_cli import conform
+from flexlive.database_cli import database_cli
 from flexlive.lab.options import DemoOptions
 from flexlive.market_cli import market_cli
 
@@ -25,6 +27,8 @@ token_cli = App(name="token", help="Issue a token and print it, once.")
 cli.command(seed_cli)
 cli.command(token_cli)
 cli.command(market_cli)
+cli.command(database_cli)
+cli.command(conform)
 
 _DEMO = DemoOptions()
 DatabaseUrl = Annotated[
@@ -49,13 +53,14 @@ def main() -> None:
 def _expected() -> tuple[type[Exception], ...]:
     """Failures whose text says what to do. Imported here: --help and the demo's first line come at once."""
     from flexlive.domain.errors import FlexliveError
+    from flexlive.lab.conform.target import CannotJudgeError
     from flexlive.lab.options import DemoError
     from flexlive.market_client import MarketError
     from flexlive.serving import StartError
     from flexlive.settings import SettingsError
     from flexlive.storage.errors import DatabaseSetupError
 
-    return FlexliveError, DemoError, MarketError, StartError, SettingsError, DatabaseSetupError
+    return CannotJudgeError, FlexliveError, DemoError, MarketError, StartError, SettingsError, DatabaseSetupError
 
 
 def _of_database(error: Exception) -> str | None:
@@ -78,13 +83,35 @@ def serve(
     database_url: DatabaseUrl = None,
     public_url: str | None = None,
     time_scale: float | None = None,
+    processes: int | None = None,
+    nats_url: str | None = None,
 ) -> None:
-    """Run the server until Ctrl-C or SIGTERM. Migrates first; every setting is also a FLEXLIVE_ variable."""
-    from flexlive import serving
+    """Run the server until Ctrl-C or SIGTERM. Migrates first; every setting is also a FLEXLIVE_ variable.
 
-    serving.serve(
-        _settings(host=host, port=port, database_url=database_url, public_url=public_url, time_scale=time_scale)
+    Several processes share the port and talk over NATS, which is started for them unless there is a URL. SIGHUP to
+    the first one then replaces them one after the other, by whatever version is installed.
+    """
+    from flexlive import serving
+    from flexlive.processes import parent
+
+    settings = _settings(
+        host=host,
+        port=port,
+        database_url=database_url,
+        public_url=public_url,
+        time_scale=time_scale,
+        processes=processes,
+        nats_url=nats_url,
     )
+    (serving if settings.processes == 1 else parent).serve(settings)
+
+
+@cli.command(name="serve-process", show=False)
+def serve_process(*, listener: int, parent: int) -> None:
+    """One of the processes of `serve --processes N`, which starts it: on descriptors it hands over."""
+    from flexlive.processes import child
+
+    child.serve(_settings(), listener, parent)
 
 
 @cli.command

@@ -24,12 +24,14 @@ from flexlive.realtime.receiver import ChainSubscriber
 from flexlive.services import offers
 from flexlive.services.context import Context
 from flexlive.services.courier_news import CourierNews, positions_topic, told
+from flexlive.services.principals import ENDING_KINDS
 from flexlive.services.route_view import route_view
 from flexlive.storage import policies, routes
 from flexlive.workers.dispatcher import WAKING_KINDS, Dispatcher
 from flexlive.workers.fact_source import DatabaseFacts
 from flexlive.workers.relay import Relay
 from flexlive.workers.sweeper import Sweeper
+from flexlive.workers.waker import RINGING_KINDS, Waker
 from flexlive.workers.watch import Watch
 
 NEW_MARKETS_POLL_SECONDS: Final = 5.0
@@ -62,7 +64,7 @@ class _Follower:
 
 
 class MarketsRuntime:
-    """`flowing`: whether every market's chain is heard."""
+    """`flowing`: whether every market's facts come, be it by polling. `heard`: whether none has to be polled for."""
 
     def __init__(
         self,
@@ -74,6 +76,7 @@ class MarketsRuntime:
         dispatcher: Dispatcher,
         sweeper: Sweeper,
         watch: Watch,
+        waker: Waker,
         on_replaced: Callable[[], None],
     ) -> None:
         self._ctx = ctx
@@ -84,6 +87,7 @@ class MarketsRuntime:
         self._dispatcher = dispatcher
         self._sweeper = sweeper
         self._watch = watch
+        self._waker = waker
         self._on_replaced = on_replaced
         self._chains: dict[str, ChainSubscriber] = {}
         self._opening: dict[str, asyncio.Task[None]] = {}
@@ -109,6 +113,10 @@ class MarketsRuntime:
 
     @property
     def flowing(self) -> bool:
+        return all(chain.flowing for chain in self._chains.values())
+
+    @property
+    def heard(self) -> bool:
         return not any(chain.silent for chain in self._chains.values())
 
     def knows(self, market_id: str) -> bool:
@@ -139,6 +147,7 @@ class MarketsRuntime:
             on_replaced=self._on_replaced,
         )
         ctx.bus.subscribe(positions_topic(market_id), partial(_courier_news, self._hub))
+        ctx.roster.follow(market_id)
         # Position before state: a fact after this line may repeat what is read below, none can be missed.
         await chain.start()
         try:
@@ -156,8 +165,14 @@ class MarketsRuntime:
         self._dispatcher.ensure(market_id)
         self._sweeper.ensure(market_id)
         self._watch.ensure(market_id)
+        self._waker.ensure(market_id)
 
     def _apply(self, row: FactRow) -> None:
+        if row.kind in ENDING_KINDS:
+            # Before the sockets close: who comes back at once is looked up anew.
+            with contextlib.suppress(ValueError):
+                driver_id = UUID(row.stream.partition(":")[2])
+                self._ctx.principals.end(row.market_id, driver_id, self._ctx.monotonic())
         self._router.apply(row)
         if row.stream.startswith("route:"):
             with contextlib.suppress(msgspec.MsgspecError):
@@ -165,6 +180,8 @@ class MarketsRuntime:
                 self._ctx.legs.apply(row.market_id, fact.driver_id, fact.route)
         if row.kind in WAKING_KINDS:
             self._dispatcher.wake(row.market_id)
+        if row.kind in RINGING_KINDS:
+            self._waker.wake(row.market_id)
 
 
 def _courier_news(hub: Hub, payload: bytes) -> None:

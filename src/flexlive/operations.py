@@ -1,8 +1,11 @@
-"""What the command line does to a database without serving: migrate, seed, issue tokens, audit."""
+"""What the command line does to a database without serving: migrate, seed, issue tokens, audit, back up."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+import asyncio
+import os
+import shutil
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from uuid import UUID
@@ -15,8 +18,9 @@ from flexlive.services.seeds import SeedReport
 from flexlive.serving import database
 from flexlive.settings import Settings
 from flexlive.storage import audit as audit_checks
-from flexlive.storage import drivers, migrations
+from flexlive.storage import drivers, embedded, libpq, migrations
 from flexlive.storage.audit import AuditReport
+from flexlive.storage.embedded import EmbeddedOptions
 from flexlive.storage.errors import DatabaseSetupError
 
 
@@ -53,6 +57,29 @@ async def audit(settings: Settings) -> AuditReport:
         raise DatabaseSetupError(f"there is no database in {home}: give --database-url")
     async with database(settings, shared=True) as dsn:
         return await audit_checks.audit_database(dsn)
+
+
+async def run_program(settings: Settings, command: Sequence[str]) -> int:
+    """Run one of PostgreSQL's programs against the database; its exit code. DatabaseSetupError when it is not there."""
+    if not command:
+        raise DatabaseSetupError("name a program, for example: flexlive database run -- psql")
+    async with database(settings, shared=True) as dsn:
+        environment = {**os.environ, **libpq.environment(dsn)}
+        if settings.database_url is None:
+            programs = embedded.program_dir(EmbeddedOptions(data_dir=settings.data_dir / "postgres"))
+            environment["PATH"] = f"{programs}{os.pathsep}{environment.get('PATH', os.defpath)}"
+        # Found in that PATH, not in ours.
+        program = shutil.which(command[0], path=environment.get("PATH"))
+        if program is None:
+            raise DatabaseSetupError(f"there is no program {command[0]}; install PostgreSQL's client programs")
+        process = await asyncio.create_subprocess_exec(program, *command[1:], env=environment)
+        return await process.wait()
+
+
+async def renew_epoch(settings: Settings) -> UUID:
+    """The database's new epoch; customers' streams opened under the former one start anew."""
+    async with _migrated(settings) as ctx, ctx.pool.acquire() as conn:
+        return await migrations.renew_epoch(conn, ctx.new_id(), ctx.clock())
 
 
 @asynccontextmanager

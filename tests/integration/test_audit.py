@@ -31,6 +31,11 @@ DAMAGES = [
     ("delete from route", "offers_apart_from_routes"),
     ("update offer set status = 'open', driver_id = null where status = 'accepted'", "offers_of_what_is_not_theirs"),
     ("delete from event where stream like 'offer:%' and seq = 1", "streams_with_gaps"),
+    (
+        "insert into wake_ring (market_id, offer_id, driver_id, reason, rung_at) select market_id, offer_id, "
+        "driver_id, 'away', accepted_at + interval '1 ms' from offer where status = 'accepted'",
+        "rings_for_what_was_taken",
+    ),
     ("update event set seq = seq + 100 where stream like 'track:%'", "streams_with_gaps"),
     ("update delivery set track_seq = track_seq + 1", "counters_apart_from_streams"),
     ("delete from event where stream like 'route:%'", "counters_apart_from_streams"),

@@ -76,7 +76,7 @@ async def test_a_database_of_a_later_version_is_refused(database_url: str) -> No
     await connection.close()
     with pytest.raises(DatabaseNewerThanCodeError, match="9999_from_the_future"):
         await migrations.migrate(database_url)
-    with pytest.raises(DatabaseNewerThanCodeError, match="0002_whole_loop"):
+    with pytest.raises(DatabaseNewerThanCodeError, match=migrations.known()[-1]):
         await migrations.pending(database_url)
 
 

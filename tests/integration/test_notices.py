@@ -13,7 +13,7 @@ from flexlive.domain.errors import ErrorCode, FlexliveError
 from flexlive.domain.ids import DEPLOYMENT
 from flexlive.protocol import ops_market as wire
 from flexlive.protocol.driver import EnrolmentAnswer
-from flexlive.services import commands, drivers, notices, offers, pilots
+from flexlive.services import commands, drivers, notices, offers, pilots, receipts
 from flexlive.services.drivers import SnapshotAsk
 from flexlive.services.tokens import OpsPrincipal
 from flexlive.storage import notices as rows
@@ -110,7 +110,7 @@ async def test_the_funnel_counts_each_step_of_those_who_took_the_one_before(worl
         for _ in range(2):
             world.ctx.seen_notices.put(world.market_id, made.notice_id, driver.driver_id, world.ctx.clock())
     world.ctx.seen_notices.put(world.market_id, uuid4(), people[4].driver_id, world.ctx.clock())
-    assert await notices.write_seen(world.ctx, 500) == 5
+    assert await receipts.write(world.ctx, 500) == 5
     for driver, accept in zip(people[:4], (True, True, True, False), strict=True):
         command = EnrolmentAnswer(cmd="e-1", offer_type=TYPE, accept=accept, terms_version=1)
         assert b'"ok":true' in await commands.execute(world.ctx, driver, "phone", command)

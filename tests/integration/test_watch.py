@@ -91,7 +91,7 @@ async def test_any_sign_of_life_recovers(world: World, lease: Lease, sign: str) 
             assert await phone.send(PresenceSet, mode="offline") == "ok"
             await ctx.pool.execute("update command_result set created_at = $1", now)
         case _:
-            ctx.presence.connect(world.market_id, phone.driver.driver_id)
+            ctx.roster.claim(world.market_id, phone.driver.driver_id, 1.0)
     assert await watch.look(ctx, lease, now + timedelta(seconds=1)) >= 1
     assert await open_alerts(world) == []
     assert (await kinds(world, f"route:{await route_id(world, delivery_id)}"))[-1] == "route.driver_heard"

@@ -16,8 +16,8 @@ from flexlive.protocol import driver_http as wire
 from flexlive.services.causes import by_driver
 from flexlive.services.context import Context
 from flexlive.storage import drivers as driver_rows
+from flexlive.storage import push_targets, suspensions, tokens
 from flexlive.storage import refresh_tokens as rows
-from flexlive.storage import suspensions, tokens
 from flexlive.storage.events import append
 from flexlive.storage.pool import Connection
 from flexlive.storage.transaction import transaction
@@ -71,6 +71,7 @@ async def refresh(ctx: Context, options: LoginOptions, ask: wire.Refresh) -> wir
         return issued
     if verdict == "expired":
         raise FlexliveError(ErrorCode.TOKEN_EXPIRED)
+    ctx.principals.end(market_id, login.driver_id, ctx.monotonic())
     ctx.committed(market_id)
     raise FlexliveError(ErrorCode.UNAUTHORIZED)
 
@@ -87,6 +88,8 @@ async def log_out(ctx: Context, token: str) -> None:
         await driver_rows.lock(conn, parts.market_id, [login.driver_id])
         ended = await _end(conn, parts.market_id, login.driver_id, login.family_id, "logged_out", now)
     if ended:
+        # Other processes learn it by the fact; here the token is good for nothing from now on.
+        ctx.principals.end(parts.market_id, login.driver_id, ctx.monotonic())
         ctx.committed(parts.market_id)
 
 
@@ -129,6 +132,7 @@ async def _end(
     """False when it had ended before. The caller holds the driver's row."""
     if not await tokens.revoke_family(conn, market_id, family_id, now):
         return False
+    await push_targets.delete_family(conn, market_id, family_id)
     # Nobody is there to take an offer; a login on another phone says online again.
     if reason == "logged_out" and await driver_rows.set_presence(
         conn, market_id, driver_id, Presence.OFFLINE.value, now

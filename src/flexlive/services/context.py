@@ -11,7 +11,9 @@ from uuid import UUID
 from flexlive.realtime.bus import Bus
 from flexlive.realtime.legs import Legs
 from flexlive.realtime.presence import Presence
-from flexlive.realtime.seen_notices import SeenNotices
+from flexlive.realtime.receipts import Receipts
+from flexlive.realtime.roster import Roster
+from flexlive.services.principals import PrincipalCache
 from flexlive.services.rules import RulesCache
 from flexlive.storage.group_commit import GroupCommit
 from flexlive.storage.pool import Pool
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 class Context:
     """The world of one server process.
 
+    roster: who is connected, here or in another process.
     clock: aware UTC now. new_id: UUIDv7. new_secret: 256 bit as 43 url-safe characters.
     committed: call with a market_id after a commit that wrote events; wakes that market's relay and dispatcher.
     market_ready: returns once this process follows the market's facts; before state of it is read for a subscriber.
@@ -35,6 +38,7 @@ class Context:
     pool: Pool
     rules: RulesCache
     presence: Presence
+    roster: Roster
     legs: Legs
     bus: Bus
     group_commit: GroupCommit[AcceptItem, bytes]
@@ -48,4 +52,6 @@ class Context:
     epoch: UUID
     public_url: str
     time_scale: float = 1.0
-    seen_notices: SeenNotices = field(default_factory=SeenNotices)
+    seen_notices: Receipts = field(default_factory=Receipts)
+    seen_offers: Receipts = field(default_factory=Receipts)
+    principals: PrincipalCache = field(default_factory=PrincipalCache)

@@ -8,6 +8,8 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
+from prometheus_client import Counter
+
 from flexlive.domain import ids
 from flexlive.domain.ids import TokenKind
 from flexlive.protocol import views
@@ -18,6 +20,8 @@ from flexlive.services.route_view import route_view
 from flexlive.storage import drivers, routes, tokens
 from flexlive.storage.events import append
 from flexlive.storage.pool import Connection
+
+_READS = Counter("flexlive_principal_reads_total", "Driver tokens looked up in the database")
 
 INBOX_ROWS_MAX = 64 * 200
 SNAPSHOT_ASKS_MAX = 64
@@ -53,7 +57,9 @@ class SnapshotAsk:
 
 @dataclass(frozen=True, slots=True)
 class DriverSnapshot:
-    """What the database knows of a driver; the board adds the open offers. active: may work at all."""
+    """What the database knows of a driver; the board adds the open offers. active: may work at all.
+
+    read_at: epoch seconds of the database's clock; what orders the connections of one driver."""
 
     active: bool
     presence: PresenceMode
@@ -62,6 +68,16 @@ class DriverSnapshot:
     inbox: tuple[views.InboxItem, ...]
     offer_types: frozenset[str]
     pilots: frozenset[UUID]
+    read_at: float = 0.0
+
+
+def known(ctx: Context, token: str) -> DriverPrincipal | None:
+    """The driver of an access token that need not be looked up (services/principals); None for everybody else."""
+    parts = ids.parse_token(token)
+    if parts is None or parts.kind is not TokenKind.DRIVER:
+        return None
+    principal = ctx.principals.get(ids.token_sha256(token), ctx.monotonic())
+    return principal if principal is not None and principal.expires_at > ctx.clock() else None
 
 
 async def authenticate(ctx: Context, token: str) -> DriverPrincipal | Refused:
@@ -71,6 +87,7 @@ async def authenticate(ctx: Context, token: str) -> DriverPrincipal | Refused:
         return Refused("unknown")
     sha256 = ids.token_sha256(token)
     checked_at = ctx.monotonic()
+    _READS.inc()
     row = await drivers.authenticate(ctx.pool, parts.market_id, sha256)
     if row is None or row["kind"] != parts.kind.value:
         return Refused("unknown")
@@ -123,6 +140,7 @@ async def snapshots(ctx: Context, market_id: str, asks: Sequence[SnapshotAsk]) -
             ),
             offer_types=frozenset(row["offer_types"]),
             pilots=frozenset(row["pilot_ids"]),
+            read_at=row["read_at"],
         )
         for row in rows
     }

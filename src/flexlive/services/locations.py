@@ -4,8 +4,10 @@ fence. No SQL otherwise."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
+from uuid import UUID
 
 import msgspec
 import structlog
@@ -33,8 +35,18 @@ _log = structlog.get_logger()
 _pings = Counter("flexlive_location_points_total", "Reported positions by verdict", ["verdict"])
 
 
-def record(ctx: Context, principal: DriverPrincipal, points: Sequence[wire.Point], now: datetime) -> None:
-    """Take a phone's positions, oldest first. Synchronous and quick; crossings are written by tasks of their own."""
+@dataclass(frozen=True, slots=True)
+class NextStopEta:
+    """When a driver will be at their own next stop. step_seconds: a smaller change is not worth telling."""
+
+    stop_id: UUID
+    eta_at: datetime
+    step_seconds: float
+
+
+def record(ctx: Context, principal: DriverPrincipal, points: Sequence[wire.Point], now: datetime) -> NextStopEta | None:
+    """Take a phone's positions, oldest first. Synchronous and quick; crossings are written by tasks of their own.
+    Returns what the newest position means to the driver's way; None when none was believed, or there is no way."""
     market_id, driver_id = principal.market_id, principal.driver_id
     rules = ctx.rules.peek(market_id)
     policy = rules.policy if rules is not None else _DEFAULT_POLICY
@@ -50,8 +62,13 @@ def record(ctx: Context, principal: DriverPrincipal, points: Sequence[wire.Point
             newest = Position(point.lat, point.lon, point.accuracy_m, point.at, now)
             ctx.presence.record(market_id, driver_id, newest)
     leg = ctx.legs.get(market_id, driver_id)
-    if newest is not None and leg is not None:
-        _follow(ctx, principal, leg, newest, policy)
+    if newest is None or leg is None:
+        return None
+    _follow(ctx, principal, leg, newest, policy)
+    if leg.arrived:
+        return None
+    seconds = eta_seconds(Point(newest.lat, newest.lon), leg.point, policy)
+    return NextStopEta(leg.stop_id, now + timedelta(seconds=seconds), policy.eta_step_seconds)
 
 
 async def write_dirty(ctx: Context, rows_max: int) -> int:

@@ -44,13 +44,13 @@ async def look(conn: Executor, rules: MarketRules, now: datetime) -> MarketSight
         return MarketSight([], [], [], {}, next_due_at)
     stale = timedelta(seconds=rules.policy.position_stale_seconds)
     fleet = await drivers.online(conn, market_id, now - stale)
-    views_open = await _open_views(conn, rules, opened) if opened else []
+    views_open = await open_views(conn, rules, opened) if opened else []
     concerned = [row["delivery_id"] for row in waiting] + [d for offer in views_open for d in offer.delivery_ids]
     past = await offers.history(conn, market_id, concerned) if concerned else []
     return MarketSight(
         pending=[_pending(row, rules) for row in waiting],
         open_offers=views_open,
-        drivers=[_driver(row, rules) for row in fleet],
+        drivers=[driver_view(row, rules) for row in fleet],
         history=_history(past),
         next_due_at=next_due_at,
     )
@@ -76,7 +76,8 @@ def _pending(row: Record, rules: MarketRules) -> PendingDelivery:
     )
 
 
-def _driver(row: Record, rules: MarketRules) -> DriverView:
+def driver_view(row: Record, rules: MarketRules) -> DriverView:
+    """A row of storage.drivers.online."""
     return DriverView(
         state=driver_state(row, frozenset()),
         point=Point(row["lat"], row["lon"]),
@@ -85,7 +86,8 @@ def _driver(row: Record, rules: MarketRules) -> DriverView:
     )
 
 
-async def _open_views(conn: Executor, rules: MarketRules, opened: Sequence[Record]) -> list[OpenOfferView]:
+async def open_views(conn: Executor, rules: MarketRules, opened: Sequence[Record]) -> list[OpenOfferView]:
+    """Rows of storage.offers.open_now, with their loads and who is not to be shown them."""
     market_id, offer_ids = rules.market_id, [row["offer_id"] for row in opened]
     deliveries: defaultdict[UUID, list[UUID]] = defaultdict(list)
     for row in await offers.open_deliveries(conn, market_id):

@@ -111,21 +111,6 @@ async def funnel(ctx: Context, market_id: str, notice_id: UUID) -> wire.Funnel:
     return shown_funnel(await rows.funnel(ctx.pool, market_id, notice_id))
 
 
-async def write_seen(ctx: Context, rows_max: int) -> int:
-    """Store some of what apps say they have shown; how many were taken."""
-    seen = ctx.seen_notices.drain(rows_max)
-    if seen:
-        try:
-            async with transaction(ctx.pool, durable=False) as conn:
-                await rows.mark_seen(
-                    conn, [rows.Seen(each.market_id, each.notice_id, each.driver_id, each.at) for each in seen]
-                )
-        except BaseException:
-            ctx.seen_notices.give_back(seen)
-            raise
-    return len(seen)
-
-
 def shown_funnel(row: Record) -> wire.Funnel:
     """A row of either funnel query."""
     return msgspec.convert(dict(row.items()), wire.Funnel)

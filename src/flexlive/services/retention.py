@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from flexlive.storage import command_results, login_codes, tokens
+from flexlive.storage import command_results, login_codes, push_targets, tokens, wake_rings
 from flexlive.storage.leases import Lease, hold
 from flexlive.storage.pool import Pool
 from flexlive.storage.transaction import transaction
@@ -16,6 +16,7 @@ class RetentionOptions:
     command_results_days: float = 7.0
     tokens_ended_days: float = 7.0
     login_codes_days: float = 1.0
+    wake_ups_days: float = 30.0
     rows_per_transaction_max: int = 500
 
 
@@ -31,4 +32,7 @@ async def sweep(pool: Pool, lease: Lease, options: RetentionOptions, now: dateti
         gone += await tokens.forget(conn, lease.market_id, tokens_before, rows_max)
         # Younger rows still count how often a number has asked for codes.
         codes_before = now - timedelta(days=options.login_codes_days)
-        return gone + await login_codes.forget(conn, lease.market_id, codes_before, rows_max)
+        gone += await login_codes.forget(conn, lease.market_id, codes_before, rows_max)
+        wake_ups_before = now - timedelta(days=options.wake_ups_days)
+        gone += await push_targets.forget(conn, lease.market_id, wake_ups_before, rows_max)
+        return gone + await wake_rings.forget(conn, lease.market_id, wake_ups_before, rows_max)

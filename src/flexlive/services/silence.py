@@ -1,6 +1,6 @@
 """Drivers nobody hears of: operators are told first, and the work that is still at the store goes to somebody else.
 
-A sign of life is the newest of: a stored position, a command, an open socket in this process, the route being new.
+A sign of life is the newest of: a stored position, a command, an open socket in any process, the route being new.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ async def _apart(route_id: UUID, step: Awaitable[bool]) -> bool:
 
 
 def _without_present(ctx: Context, market_id: str, quiet: Iterable[QuietRoute]) -> list[QuietRoute]:
-    here = ctx.presence.connected(market_id)
+    here = ctx.roster.connected(market_id)
     return [route for route in quiet if route.driver_id not in here]
 
 

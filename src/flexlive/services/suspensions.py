@@ -22,7 +22,9 @@ SUSPENDED_KIND = "driver.suspended"
 async def suspend(ctx: Context, call: OpsCall) -> wire.Action:
     """No offers any more, and every socket closes with 4530. What the driver holds stays on the route: the answer
     names it, so that it can be unassigned or transferred. FlexliveError: not_found, deactivated."""
-    return await carry_out(ctx, call, partial(_change, call, DriverStatus.SUSPENDED, DriverStatus.ACTIVE))
+    action = await carry_out(ctx, call, partial(_change, call, DriverStatus.SUSPENDED, DriverStatus.ACTIVE))
+    ctx.principals.end(call.market_id, call.subject_id, ctx.monotonic())
+    return action
 
 
 async def reinstate(ctx: Context, call: OpsCall) -> wire.Action:

@@ -46,6 +46,7 @@ CHECKS: Final[Mapping[str, str]] = {
     "alerts_open_twice": "one open alert of a kind about a thing",
     "inboxes_past_their_counter": "inbox numbers are given once",
     "proofs_apart_from_uploads": "the announced picture is the one sent",
+    "rings_for_what_was_taken": "no phone is rung for work that is another's",
 }
 """Name of the query → the promise it holds the database to."""
 

@@ -101,3 +101,14 @@ async def write_positions(conn: Connection, market_id: str, rows: Sequence[Posit
             received_at=[row.received_at for row in rows],
         )
     )
+
+
+async def logins_ended(conn: Executor, market_id: str, logins: Sequence[tuple[UUID, UUID]]) -> list[Record]:
+    """Of these (driver, token family) those that hold no longer; active: the driver may work, only the login ended."""
+    return await conn.fetch(
+        *_sql.logins_ended.bind(
+            market_id=market_id,
+            driver_ids=[driver_id for driver_id, _ in logins],
+            family_ids=[family_id for _, family_id in logins],
+        )
+    )

@@ -59,6 +59,11 @@ def running_dsn(options: EmbeddedOptions) -> str:
         raise EmbeddedPostgresError(f"cannot use the database of {options.data_dir}: {error}") from error
 
 
+def program_dir(options: EmbeddedOptions) -> Path:
+    """psql, pg_dump and the other programs of its version. Raises EmbeddedPostgresError."""
+    return find_binaries(options.version, choose_account(options.unprivileged_user)).bin_dir
+
+
 class EmbeddedPostgres:
     """`async with EmbeddedPostgres(options) as postgres: … postgres.dsn`.
 

@@ -9,7 +9,7 @@ from typing import Literal
 from flexlive.storage import queries
 from flexlive.storage.pool import Executor
 
-LeaseName = Literal["relay", "dispatcher", "sweeper", "watch"]
+LeaseName = Literal["relay", "dispatcher", "sweeper", "watch", "waker"]
 
 _sql = queries.load("leases")
 

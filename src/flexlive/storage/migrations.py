@@ -75,6 +75,11 @@ async def ensure_deployment(connection: Connection, new_epoch: UUID, now: dateti
         return cast("UUID", await connection.fetchval(_sql.ensure.sql, new_epoch, now))
 
 
+async def renew_epoch(connection: Connection, new_epoch: UUID, now: datetime) -> UUID:
+    """Give the database another epoch, as ensure_deployment does by itself where it can tell a copy."""
+    return cast("UUID", await connection.fetchval(_sql.renew_epoch.sql, new_epoch, now))
+
+
 def _missing(applied: set[str]) -> list[str]:
     shipped = known()
     unknown = sorted(applied.difference(shipped))

@@ -28,12 +28,20 @@ __all__ = ["Relay", "RelayOptions"]
 _log = structlog.get_logger()
 _facts = Counter("flexlive_relay_facts_total", "Facts published", ["market_id"])
 _failures = Counter("flexlive_relay_failures_total", "Rounds that ended in an error", ["market_id"])
-_leading = Gauge("flexlive_relay_leading", "1 while this process holds the relay's lease", ["market_id"])
-_withheld = Gauge("flexlive_relay_withheld", "1 while committed facts wait for an older transaction", ["market_id"])
+_leading = Gauge(
+    "flexlive_relay_leading", "1 while a process holds the relay's lease", ["market_id"], multiprocess_mode="livesum"
+)
+_withheld = Gauge(
+    "flexlive_relay_withheld",
+    "1 while committed facts wait for an older transaction",
+    ["market_id"],
+    multiprocess_mode="livemax",
+)
 _xmin_age = Gauge(
     "flexlive_relay_xmin_age_seconds",
     "How long the oldest transaction of the cluster has held up others",
     ["market_id"],
+    multiprocess_mode="livemax",
 )
 _wake_to_publish = Histogram(
     "flexlive_relay_wake_to_publish_seconds",

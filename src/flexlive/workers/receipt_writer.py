@@ -8,23 +8,23 @@ from dataclasses import dataclass
 
 import structlog
 
-from flexlive.services import notices
+from flexlive.services import receipts
 from flexlive.services.context import Context
 
 _log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NoticeWriterOptions:
+class ReceiptWriterOptions:
     interval_seconds: float = 1.0
     batch_rows_max: int = 500
     failure_delay_seconds: float = 2.0
 
 
-class NoticeWriter:
-    """Drains the notices seen in this process. What a failed write took waits again."""
+class ReceiptWriter:
+    """Drains the notices and offers seen in this process. What a failed write took waits again."""
 
-    def __init__(self, ctx: Context, options: NoticeWriterOptions) -> None:
+    def __init__(self, ctx: Context, options: ReceiptWriterOptions) -> None:
         self._ctx = ctx
         self._options = options
 
@@ -36,7 +36,7 @@ class NoticeWriter:
                 try:
                     await self.drain()
                 except Exception as error:
-                    _log.warning("notice_writer_failed", error=repr(error))
+                    _log.warning("receipt_writer_failed", error=repr(error))
                     await asyncio.sleep(self._options.failure_delay_seconds)
         finally:
             with contextlib.suppress(Exception):
@@ -45,6 +45,6 @@ class NoticeWriter:
     async def drain(self) -> int:
         """Write everything that waits; returns how many."""
         total = 0
-        while written := await notices.write_seen(self._ctx, self._options.batch_rows_max):
+        while written := await receipts.write(self._ctx, self._options.batch_rows_max):
             total += written
         return total
