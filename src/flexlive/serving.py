@@ -141,6 +141,7 @@ def _http_config(settings: Settings, app: Litestar) -> uvicorn.Config:
             log_config=None,
             server_header=False,
             timeout_graceful_shutdown=SHUTDOWN_SECONDS_MAX,
+            backlog=settings.listening.backlog,
             ssl_certfile=settings.tls_certificate,
             ssl_keyfile=settings.tls_key,
             # Whose word is taken for where a client is: nobody's unless named; uvicorn alone believes its own host.

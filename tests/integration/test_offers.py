@@ -169,3 +169,24 @@ async def test_dispatcher_expires_and_offers_again(world: World, minutes: int) -
     await dispatch(world.ctx, world.market_id, world.ctx.clock() + timedelta(minutes=1 + minutes))
     [again] = await open_offer_ids(world.ctx, world.market_id)
     assert again != offer_id
+
+
+async def test_nobody_counts_on_a_phone_that_takes_nothing_in(world: World) -> None:
+    """The driver at the door is there, but silent: the offer opens further out than it would for that driver alone."""
+
+    async def ring() -> int:
+        await world.order()
+        assert await dispatch(world.ctx, world.market_id) == 1
+        return await world.ctx.pool.fetchval("select ring from offer order by opened_at desc limit 1")
+
+    roster = world.ctx.roster
+    drivers = await world.add_drivers(40)
+    for driver in drivers:
+        assert roster.claim(world.market_id, driver.driver_id, 1.0)
+    near = await ring()
+    for driver in drivers:
+        roster.set_unreachable(world.market_id, driver.driver_id, True)
+    assert await ring() > near
+    for driver in drivers:
+        roster.set_unreachable(world.market_id, driver.driver_id, False)
+    assert await ring() == near

@@ -18,7 +18,7 @@ async def dispatch(ctx: Context, market_id: str, now: datetime | None = None) ->
         rules = await policies.rules(conn, market_id, ctx.time_scale)
         assert rules is not None
         at = now or ctx.clock()
-        sight = await market_sight.look(conn, rules, at)
+        sight = await market_sight.look(conn, rules, at, ctx.roster.unreachable(market_id))
     decide = POLICIES[rules.policy.offer_policy]
     decisions = decide(at, 1, rules.policy, sight.pending, sight.open_offers, sight.drivers, sight.history)
     async with transaction(ctx.pool) as conn:

@@ -32,8 +32,14 @@ class MarketSight:
     next_due_at: datetime | None
 
 
-async def look(conn: Executor, rules: MarketRules, now: datetime) -> MarketSight:
-    """Everything a policy is given. Drivers are read only when there is something to decide."""
+async def look(
+    conn: Executor, rules: MarketRules, now: datetime, unreachable: frozenset[UUID] = frozenset()
+) -> MarketSight:
+    """Everything a policy is given. Drivers are read only when there is something to decide.
+
+    unreachable: connected drivers whose phones take nothing in just now. They are shown what is open where they are,
+    but nobody counts on their answer.
+    """
     market_id = rules.market_id
     waiting = await offers.waiting(conn, market_id, WAITING_DELIVERIES_MAX)
     opened = await offers.open_now(conn, market_id)
@@ -50,7 +56,7 @@ async def look(conn: Executor, rules: MarketRules, now: datetime) -> MarketSight
     return MarketSight(
         pending=[_pending(row, rules) for row in waiting],
         open_offers=views_open,
-        drivers=[driver_view(row, rules) for row in fleet],
+        drivers=[driver_view(row, rules) for row in fleet if row["driver_id"] not in unreachable],
         history=_history(past),
         next_due_at=next_due_at,
     )

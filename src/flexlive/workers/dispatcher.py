@@ -81,7 +81,8 @@ class Dispatcher:
         async with ctx.pool.acquire() as conn:
             rules = await ctx.rules.get(conn, lease.market_id, ctx.monotonic())
             now = ctx.clock()
-            sight = await market_sight.look(conn, rules, now)
+            unreachable = ctx.roster.unreachable(lease.market_id)
+            sight = await market_sight.look(conn, rules, now, unreachable)
         decide = POLICIES[rules.policy.offer_policy]
         seed = int(now.timestamp() * 1_000_000)
         decisions = decide(now, seed, rules.policy, sight.pending, sight.open_offers, sight.drivers, sight.history)
