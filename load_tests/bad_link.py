@@ -161,7 +161,7 @@ async def _report(
 ) -> BadLinkReport:
     histories = [driver.history for driver in busy]
     verdict = await judge(house.pool, town.market_id, histories)
-    closes = sum((history.closes for history in histories), Tally[int]())
+    closes = sum((history.closes for history in histories), Tally[str]())
     return BadLinkReport(
         drivers=len(busy),
         processes=house.options.processes,
@@ -169,7 +169,7 @@ async def _report(
         commands_per_second=round(verdict.answered / seconds, 1),
         link=counts,
         openings=dict(sum((history.openings for history in histories), Tally[str]())),
-        closes={str(code): count for code, count in closes.most_common()},
+        closes=dict(closes.most_common()),
         noticed=dict(sum((history.noticed for history in histories), Tally[str]())),
         ended=tuple(ended[:20]),
         converged_seconds=settled,

@@ -10,7 +10,7 @@ from random import Random
 from uuid import UUID
 
 from flexlive.client.driver_client import DriverClient
-from flexlive.protocol.driver import OfferAccept, OfferView, Point, RouteForfeit, Sync
+from flexlive.protocol.driver import OfferAccept, OfferView, Point, PresenceSet, RouteForfeit, Sync
 from load_tests.command_history import CommandHistory
 
 LOCATION_SECONDS = 15.0
@@ -39,7 +39,8 @@ class BusyDriver:
             await self._toggle()
             while len(self.history.sent) < commands:
                 await self._next()
-                await asyncio.sleep(self._random.uniform(0, THINKING_SECONDS_MAX))
+                # Every other time the next command follows at once, on the heels of the last one's repetitions.
+                await asyncio.sleep(self._random.choice((0, self._random.uniform(0, THINKING_SECONDS_MAX))))
             if not self._online:
                 await self._toggle()
         finally:
@@ -88,7 +89,10 @@ class BusyDriver:
             await self.client.decline(offer.offer_id)
 
     async def _toggle(self) -> None:
-        await (self.client.go_offline() if self._online else self.client.go_online())
+        cmd = self.client.next_cmd()
+        # What is stored of it names the command: an effect that came twice would show, even where it undoes another.
+        mode = "offline" if self._online else "online"
+        await self.client.command(PresenceSet(cmd=cmd, mode=mode, filters={"cmd": cmd}))
         self._online = not self._online
 
     async def _locate(self) -> None:

@@ -13,6 +13,8 @@ from flexlive.protocol.driver import Command, OfferAccept, OfferDecline, Presenc
 _RESULT = b'{"type":"result"'
 _OPENINGS = (b'{"type":"welcome"', b'{"type":"resumed"', b'{"type":"reset"')
 VIOLATIONS_MAX = 20
+PRIVATE_CODES = 4000
+"""From here on a close code is the server's own word."""
 
 
 class _Opening(msgspec.Struct):
@@ -35,7 +37,7 @@ class CommandHistory:
         self.answer_frames = 0
         self.rate_limited = 0
         self.openings: Counter[str] = Counter()
-        self.closes: Counter[int] = Counter()
+        self.closes: Counter[str] = Counter()
         self.snapshots = 0
         self.broken: list[str] = []
         self.noticed: Counter[str] = Counter()
@@ -59,8 +61,8 @@ class CommandHistory:
     def opened(self, resumed: bool) -> None:
         self.openings["resumed" if resumed else "snapshot"] += 1
 
-    def closed(self, code: int, reason: str) -> None:  # noqa: ARG002
-        self.closes[code] += 1
+    def closed(self, code: int, reason: str) -> None:
+        self.closes[f"{code} {reason}"[:80] if code >= PRIVATE_CODES else str(code)] += 1
 
     def violation(self, text: str) -> None:
         self.noticed[text.split(" ")[0]] += 1
@@ -77,12 +79,13 @@ class CommandHistory:
         ]
 
     @property
-    def mode_changes(self) -> int:
-        """How often presence really changed, if every command took effect once and in the order sent."""
-        changes, mode = 0, "offline"
+    def mode_changes(self) -> list[str]:
+        """The commands that changed presence, if each took effect once and in the order sent."""
+        changes: list[str] = []
+        mode = "offline"
         for cmd, command in self.sent.items():
-            if isinstance(command, PresenceSet) and self._code(cmd) == "ok":
-                changes += command.mode != mode
+            if isinstance(command, PresenceSet) and self._code(cmd) == "ok" and command.mode != mode:
+                changes.append(cmd)
                 mode = command.mode
         return changes
 

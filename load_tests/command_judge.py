@@ -15,8 +15,8 @@ from load_tests.command_history import CommandHistory
 LISTED_MAX = 20
 
 _PRESENCE = """
-select substr(stream, 8)::uuid as driver_id, count(*) as changes from event
-where market_id = $1 and kind = 'driver.presence' group by stream
+select substr(stream, 8)::uuid as driver_id, array_agg(data -> 'filters' ->> 'cmd' order by seq) as cmds
+from event where market_id = $1 and kind = 'driver.presence' group by stream
 """
 _FORFEITS = "select driver_id, count(*) as routes from route where market_id = $1 and status = 'forfeited' group by 1"
 _DECLINES = "select driver_id, count(*) as offers from offer_decline where market_id = $1 group by 1"
@@ -52,9 +52,14 @@ async def judge(pool: Pool, market_id: str, histories: Sequence[CommandHistory])
     broken += await _answers(pool, market_id, histories)
     wins = await audit.wins(pool, market_id)
     broken += _wins(histories, wins)
-    effects: dict[str, int] = {"wins": len(wins)}
+    changes: dict[UUID, list[str]] = {row[0]: row[1] for row in await pool.fetch(_PRESENCE, market_id)}
+    broken += [
+        f"{history.device_id}: presence was changed by {changes.get(history.driver_id)}, not {history.mode_changes}"
+        for history in histories
+        if changes.get(history.driver_id, []) != history.mode_changes
+    ]
+    effects: dict[str, int] = {"wins": len(wins), "presence changes": sum(map(len, changes.values()))}
     for name, query, counted in (
-        ("presence changes", _PRESENCE, {h.driver_id: h.mode_changes for h in histories}),
         ("routes given back", _FORFEITS, {h.driver_id: len(h.forfeited) for h in histories}),
         ("offers declined", _DECLINES, {h.driver_id: len(h.declined) for h in histories}),
     ):

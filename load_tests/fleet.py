@@ -31,7 +31,8 @@ class Fleet:
     """All phones of one process, on one server.
 
     seen: Unix seconds at which each measured phone was shown an offer, by offer. opened_at: monotonic seconds at which
-    each phone last went live. comes_back: whether a lost phone dials again by itself.
+    each phone last went live. answered_at: of each handshake, when it was
+    answered. comes_back: whether a lost phone dials again by itself.
     """
 
     def __init__(self, host: str, port: int, backoff: BackoffOptions | None = None, seed: int = 1) -> None:
@@ -40,6 +41,7 @@ class Fleet:
         self.measured: set[int] = set()
         self.opened_at: dict[int, float] = {}
         self.refused: Counter[str] = Counter()
+        self.answered_at: list[float] = []
         self.comes_back = False
         self.host, self.port = host, port
         self._backoff = backoff or BackoffOptions()
@@ -78,12 +80,22 @@ class Fleet:
         self._small = {phone.number for phone in phones}
 
     async def connect_all(self, a_second: float, seconds_max: float) -> None:
-        """Dials at this rate, sets everybody on line, returns when all are."""
+        """Dials at this rate, sets everybody on line, returns when all are. Whoever is turned away comes again."""
+        comes_back, self.comes_back = self.comes_back, True
         for phone in self.phones:
             self._dial(phone, 0.0)
             if phone.number % 20 == 0:
                 await asyncio.sleep(20 / a_second)
-        await self.until(lambda: all(phone.live and phone.presence == "online" for phone in self.phones), seconds_max)
+        try:
+            await self.until(
+                lambda: all(phone.live and phone.presence == "online" for phone in self.phones), seconds_max
+            )
+        except TimeoutError:
+            live = sum(phone.live for phone in self.phones)
+            online = sum(phone.presence == "online" for phone in self.phones)
+            raise TimeoutError(f"{live} live, {online} on line of {len(self.phones)}; {dict(self.refused)}") from None
+        finally:
+            self.comes_back = comes_back
 
     def dial_all(self, jitter_seconds: float) -> None:
         """Everybody without a socket dials within so long."""
@@ -117,6 +129,9 @@ class Fleet:
 
     def request(self, token: str) -> bytes:
         return upgrade_request(f"{self.host}:{self.port}", "/v1/driver", token, SUBPROTOCOL)
+
+    def upgraded(self) -> None:
+        self.answered_at.append(time.monotonic())
 
     def now_text(self) -> str:
         return datetime.now(UTC).isoformat().replace("+00:00", "Z")

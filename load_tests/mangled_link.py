@@ -83,8 +83,7 @@ class _Direction:
 
     def _schedule(self) -> None:
         if self._timer is None and len(self._mangler):
-            delay_seconds = self._link.random.uniform(0, 2 * self._link.faults.hold_seconds)
-            self._timer = asyncio.get_running_loop().call_later(delay_seconds, self._let_go)
+            self._timer = asyncio.get_running_loop().call_later(self._mangler.delay_seconds(), self._let_go)
 
     def _let_go(self) -> None:
         self._timer = None

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 class LinkFaults:
     """What a bad link does to frames. window_frames: a frame is overtaken by fewer than so many.
 
-    hold_seconds: mean time between two frames that are let go, when there are several to choose from.
+    hold_seconds: mean time between two frames that are let go; pause_share of these times are drawn from up to
+    pause_seconds_max instead, so that a repeated frame may come long after it was answered.
     half_open_every_seconds: mean time of a connection between two silences; of these, cut_share end in a cut.
     """
 
@@ -19,6 +20,8 @@ class LinkFaults:
     dropped_share: float = 0.10
     window_frames: int = 8
     hold_seconds: float = 0.004
+    pause_share: float = 0.05
+    pause_seconds_max: float = 0.6
     half_open_every_seconds: float = 20.0
     half_open_seconds_min: float = 0.5
     half_open_seconds_max: float = 6.0
@@ -66,6 +69,12 @@ class Mangler:
         for older in self._held[:at]:
             older.overtaken += 1
         return self._held.pop(at).frame
+
+    def delay_seconds(self) -> float:
+        """Until the next frame is let go."""
+        if self._draw() < self._faults.pause_share:
+            return self._draw() * self._faults.pause_seconds_max
+        return self._draw() * 2 * self._faults.hold_seconds
 
     def flush(self) -> list[bytes]:
         """All that is held, in the order it came."""

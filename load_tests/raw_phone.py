@@ -97,6 +97,7 @@ class RawPhone(asyncio.Protocol):
                 self._abandon(head[:60].decode(errors="replace"))
                 return
             self._handshaking, self._head = False, b""
+            self._fleet.upgraded()
             self.send(self._hello())
         for frame in self._splitter.feed(data):
             if frame.opcode == CLOSE:

@@ -144,7 +144,7 @@ async def measure(
         settled = await converged(busy)
         histories = [each.history for each in busy]
         verdict = await judge(house.pool, town.market_id, histories)
-        closes = sum((history.closes for history in histories), Tally[int]())
+        closes = sum((history.closes for history in histories), Tally[str]())
         return RollingReport(
             drivers=drivers,
             processes=options.processes,
@@ -157,7 +157,7 @@ async def measure(
             commands_without_nats=without,
             commands_per_second=round(verdict.answered / seconds, 1),
             openings=dict(sum((history.openings for history in histories), Tally[str]())),
-            closes={str(code): count for code, count in closes.most_common()},
+            closes=dict(closes.most_common()),
             noticed=dict(sum((history.noticed for history in histories), Tally[str]())),
             ended=tuple(ended[:20]),
             converged_seconds=settled,

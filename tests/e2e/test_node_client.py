@@ -20,9 +20,10 @@ from flexlive.web.driver_socket import GatewayOptions
 from flexlive.web.limits import HttpOptions
 from tests.support import broken_backend as broken
 from tests.support.http_server import serve
-from tests.support.node import NODE_DIR, node_modules
+from tests.support.node import NODE_DIR, node_modules, run_node
+from tests.support.server_process import running_server
 from tests.support.thorough import THOROUGH
-from tests.support.world import SITE, build_world
+from tests.support.world import SITE, build_world, open_test_context
 
 RUNNER = NODE_DIR / "scenarios" / "run.js"
 DRIVERS = 12
@@ -34,7 +35,7 @@ NEEDS_A_RESTART = {scenario.name for scenario in SCENARIOS if "restart" in scena
 # Deadlines that a test can wait for.
 QUICK = GatewayOptions(
     connection=ConnectionOptions(
-        limits=SessionLimits(hello_deadline_seconds=0.5, heartbeat_seconds=1.5, unacked_close_seconds=2.0)
+        limits=SessionLimits(hello_deadline_seconds=0.5, heartbeat_seconds=2.0, unacked_close_seconds=3.0)
     ),
     tick_seconds=0.1,
 )
@@ -116,7 +117,7 @@ MISTAKES = {
 
 
 async def test_what_is_wrong_is_noticed(runner: Runner) -> None:
-    hasty = {"answer_ms": 1_500, "offer_ms": 3_000}
+    hasty = {"answer_ms": 1_000, "offer_ms": 3_000}
     async with AsyncExitStack() as stack:
         at = [
             {
@@ -137,7 +138,43 @@ async def test_what_is_wrong_is_noticed(runner: Runner) -> None:
     assert [(code, [each["ok"] for each in said]) for code, said in mistaken] == [(1, [False])] * len(MISTAKES)
 
 
+async def test_the_client_by_itself() -> None:
+    """Against a server that makes trouble, and against the golden transcripts."""
+    node_modules()
+    files = sorted(str(path) for path in (NODE_DIR / "unit").glob("*.test.js"))
+    assert len(files) >= 2
+    done = await asyncio.to_thread(run_node, "--test", "--test-reporter=spec", *files, cwd=NODE_DIR)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.skipif(not THOROUGH, reason="a restart takes longer than the gate has")
+async def test_a_restart(database_url: str, tmp_path: Path) -> None:
+    node_modules()
+    async with open_test_context(database_url) as ctx:
+        world = await build_world(ctx, drivers=1)
+    asked, done = tmp_path / "asked", tmp_path / "done"
+    async with running_server(database_url, tmp_path) as server:
+        runner = Runner(
+            {
+                "socket_url": server.socket_url,
+                "http_url": server.url,
+                "tokens": world.driver_tokens,
+                "position": SITE,
+                "restart_command": f"touch {asked}; while [ ! -e {done} ]; do sleep 0.1; done",
+            }
+        )
+        judging = asyncio.create_task(runner.judge(only=sorted(NEEDS_A_RESTART)))
+        while not asked.exists() and not judging.done():
+            await asyncio.sleep(0.05)
+        await server.stop()
+        await server.start()
+        done.touch()
+        code, said = await judging
+    assert [(each["name"], each["ok"], each.get("skipped")) for each in said] == [("restart", True, None)], said
+    assert code == 0
+
+
 def test_no_file_is_too_long() -> None:
-    files = [path for folder in ("client", "scenarios") for path in sorted((NODE_DIR / folder).rglob("*.js"))]
+    files = [path for folder in ("client", "scenarios", "unit") for path in sorted((NODE_DIR / folder).rglob("*.js"))]
     assert files
     assert [path.name for path in files if len(Path(path).read_text().splitlines()) > 300] == []

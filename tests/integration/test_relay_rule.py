@@ -245,7 +245,9 @@ async def test_a_storm_over_an_unreliable_bus_with_a_change_of_relay(database_ur
     for each in relays:
         each.ensure(market_id)
     writers = [asyncio.create_task(storm.writer(seed, 3.0)) for seed in range(16)]
-    await asyncio.sleep(1.2)
+    async with asyncio.timeout(20):
+        while len(applied["early"]) < 100:
+            await asyncio.sleep(0.02)
     await late.start()
     late_from = late.position
     leader = next(each for each in relays if each.leads(market_id))

@@ -20,7 +20,7 @@ from flexlive.protocol.codec import encode_client, fact_template
 from flexlive.realtime.hub import HubFact
 
 T = TypeVar("T")
-WAIT_SECONDS_MAX = 5.0
+WAIT_SECONDS_MAX = 20.0
 
 
 class Phone:
@@ -72,7 +72,15 @@ class Phone:
     async def command(self, command: wire.Command) -> wire.Result:
         """Send a command and read on until its answer."""
         await self._carry_out(self.session.command(command, self.now))
-        return await self.until(lambda: self.results.pop(command.cmd, None))
+        async with asyncio.timeout(WAIT_SECONDS_MAX):
+            while (result := self.results.pop(command.cmd, None)) is None:
+                try:
+                    async with asyncio.timeout(0.5):
+                        await self.read()
+                except TimeoutError:
+                    # Its turn may only have come now: a phone keeps to the pace it was told.
+                    await self.acknowledge()
+        return result
 
     async def until(self, happened: Callable[[], T | None], seconds: float = WAIT_SECONDS_MAX) -> T:
         """Read frames until it happened; ConnectionClosed when the socket ends before."""

@@ -52,7 +52,7 @@ class DriverSession:
     """Facts for one driver, numbered. Its seat is its place at the board."""
 
     __slots__ = ("_now", "claimed_at", "claimed_on", "detached_at", "driver_id", "entitled_at", "family_id",
-                 "market_id", "presence_known", "ring", "seat", "sid", "socket")  # fmt: skip
+                 "hello_at", "market_id", "presence_known", "ring", "seat", "sid", "socket")  # fmt: skip
 
     def __init__(
         self, market_id: str, driver_id: UUID, family_id: UUID, sid: str, socket: Socket, now: Callable[[], float]
@@ -65,6 +65,8 @@ class DriverSession:
         self.socket: Socket | None = socket
         self.seat: Seat
         self.detached_at = 0.0
+        self.hello_at = -inf
+        """When the hello came in whose connection carries the session, or did last."""
         self.claimed_at = -inf
         """Since when the driver is ours, by the database's clock (epoch seconds); claimed_on: our monotonic seconds at
         that moment. Until the opening has asked the database: what is newer than all claims known before it."""

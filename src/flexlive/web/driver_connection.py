@@ -46,8 +46,8 @@ _CLOSED = Counter("flexlive_sockets_closed_total", "Driver sockets closed by the
 class DriverConnection:
     """From the accepted handshake until `lost`."""
 
-    __slots__ = ("_attached_at", "_commands", "_eta_told", "_holding", "_named", "device_id", "edge", "inbox_seq",
-                 "link", "machine", "outbound", "principal", "session")  # fmt: skip
+    __slots__ = ("_attached_at", "_commands", "_eta_told", "_holding", "_named", "device_id", "edge", "hello_at",
+                 "inbox_seq", "link", "machine", "outbound", "principal", "session")  # fmt: skip
 
     def __init__(self, edge: Edge, principal: DriverPrincipal, link: Link) -> None:
         self.edge = edge
@@ -59,6 +59,7 @@ class DriverConnection:
         self._attached_at = 0.0
         self.device_id = ""
         self.inbox_seq = 0
+        self.hello_at = 0.0
         # Whether the phone has been told the session's name.
         self._named = False
         # Facts stay in the ring while an answer to hello or sync is being put together.
@@ -84,7 +85,7 @@ class DriverConnection:
                     _CLOSED.labels(code.value).inc()
                     self.link.close(code, reason)
                 case Begin(hello=hello):
-                    self.device_id, self.inbox_seq = hello.device_id, hello.inbox_seq
+                    self.device_id, self.inbox_seq, self.hello_at = hello.device_id, hello.inbox_seq, now
                     self.edge.spawn(driver_opening.open_session(self, hello))
                 case Acked(seq=seq):
                     self._acked(seq, now)
@@ -160,6 +161,7 @@ class DriverConnection:
     def joined(self, session: DriverSession) -> None:
         """This connection carries the session now; nothing is written before `release`."""
         self.session = session
+        session.hello_at = self.hello_at
         self.edge.presence.connect(session.market_id, session.driver_id)
 
     def hold(self) -> int:

@@ -83,6 +83,10 @@ async def _answer(connection: DriverConnection, hello: Hello) -> str | None:
         connection.close(CloseCode.FORBIDDEN, "logged out")
         return None
     session = edge.sessions.find(principal.market_id, principal.driver_id)
+    if session is not None and session.hello_at > connection.hello_at:
+        # Its answers took longer to read than those of a connection made after it: that one counts, not this.
+        connection.close(CloseCode.REPLACED, "another connection of this driver")
+        return None
     decision = decide_resume(hello.resume, edge.sessions.epoch, None if session is None else session.remembered())
     match decision:
         case Replay():

@@ -14,6 +14,7 @@ import { Wire } from "./wire.js";
 const REPEATS_MAX = 4;
 const OPENING_MS = 15_000;
 const ACK_MS = 1_000;
+const SYNC_MS = 2_000;
 
 /**
  * Emits phase(phase), frame(frame, text), fact(frame), snapshot(frame), inbox(row), answer(result), close(code),
@@ -80,6 +81,19 @@ export class DriverClient extends EventEmitter {
     return this.phase === "live" && this.#send(message);
   }
 
+  /** The next snapshot. What asks too often is dropped unsaid, so it is asked again until one comes. */
+  sync() {
+    return new Promise((resolve) => {
+      const ask = () => this.signal({ type: "sync" });
+      const again = setInterval(ask, SYNC_MS);
+      this.once("snapshot", (frame) => {
+        clearInterval(again);
+        resolve(frame);
+      });
+      ask();
+    });
+  }
+
   /** Everything pending, one after another, by the way that works when no socket does. */
   async commandsByHttp() {
     while (this.commands.pending.length > 0) {
@@ -144,14 +158,19 @@ export class DriverClient extends EventEmitter {
   #live() {
     this.timers.stop("opening");
     this.failures = 0;
+    this.#beat();
     this.#phase("live");
     this.#sendNext();
   }
 
   #send(frame) {
     const sent = this.wire?.send(frame) ?? false;
-    if (sent) this.timers.start("heartbeat", 1_000 * this.session.heartbeatSeconds, () => this.#send({ type: "heartbeat" }));
+    if (sent && this.phase === "live") this.#beat();
     return sent;
+  }
+
+  #beat() {
+    this.timers.start("heartbeat", 1_000 * this.session.heartbeatSeconds, () => this.#send({ type: "heartbeat" }));
   }
 
   #listen() {

@@ -83,9 +83,10 @@ export const scenarios = {
     line.send({ type: "teleport", where: "home" });
     line.send({ type: "heartbeat", mood: "good" });
     const cmd = `again-${now()}`;
-    line.send(`{"type":"presence.set","cmd":"${cmd}","mode":"asleep","mode":"online","colour":"red"}`);
+    line.send(`{"type":"presence.set","cmd":"${cmd}","mode":"offline","mode":"online","colour":"red"}`);
     const { code } = JSON.parse(await line.result(cmd));
-    check(code === "ok", `of a repeated key the last one counts, and the answer is ${code}`);
+    check(code === "ok", `answered ${code}`);
+    check((await line.alive()).presence === "online", "of a repeated key the last one counts");
   },
 
   async words(stage) {

@@ -3,7 +3,7 @@
 // target.json: {socket_url, http_url, tokens, position: [lat, lon], merchant_key and store | offer_command,
 //   restart_command, only: [names], broken: a word of BROKEN, answer_ms, offer_ms, stall_ms,
 //   at: [{name, socket_url}]  (those scenarios, each at that address)}
-// With more than two tokens what needs no offers is done beside the rest, two drivers each.
+// With more than two tokens several scenarios are played at once, each by two drivers of its own.
 
 import { text } from "node:stream/consumers";
 import { brokenOptions } from "./broken.js";
@@ -46,7 +46,9 @@ async function judged(scenario, target, tokens, position) {
   });
   let detail = null;
   try {
-    await Promise.race([scenario.act(stage), deadline]);
+    const acted = scenario.act(stage);
+    acted.catch(() => {});
+    await Promise.race([acted, deadline, stage.noticed]);
   } catch (error) {
     if (error instanceof CannotJudge) throw error;
     detail = error instanceof Failed ? error.message : String(error.stack);
@@ -58,20 +60,20 @@ async function judged(scenario, target, tokens, position) {
   return detail === null ? said : { ...said, evidence: stage.evidence };
 }
 
-/** Offers reach everyone at the site: what needs them is done by one pair of drivers, one after another. */
-function lanes(scenarios, tokens, position) {
-  const pairs = Array.from({ length: Math.max(1, Math.floor(tokens.length / 2)) }, (_, at) => tokens.slice(2 * at, 2 * at + 2));
+/** Offers reach everyone at the site. Two pairs may work there where an order's offer can be told from another's. */
+function lanes(scenarios, tokens, position, target) {
+  const count = Math.max(1, Math.floor(tokens.length / 2));
+  const atSite = count >= 4 && !target.offerCommand ? 2 : 1;
   const elsewhere = [position[0] + 1, position[1]];
-  const shares = pairs.map((pair, at) => ({ tokens: pair, position: at === 0 ? position : elsewhere, scenarios: [] }));
-  const others = shares.slice(1);
-  const restart = scenarios.filter((each) => each.restart);
-  scenarios
-    .filter((each) => !each.restart)
-    .forEach((each) => {
-      const least = others.toSorted((one, two) => one.scenarios.length - two.scenarios.length)[0];
-      (each.offers || !least ? shares[0] : least).scenarios.push(each);
-    });
-  return { shares, restart };
+  const shares = Array.from({ length: count }, (_, at) => ({
+    tokens: tokens.slice(2 * at, 2 * at + 2),
+    position: at < atSite ? position : elsewhere,
+    scenarios: [],
+  }));
+  const least = (some) => some.reduce((one, two) => (two.scenarios.length < one.scenarios.length ? two : one));
+  for (const each of scenarios.filter(({ restart }) => !restart))
+    least(each.offers || count === 1 ? shares.slice(0, atSite) : shares.slice(atSite)).scenarios.push(each);
+  return { shares, restart: scenarios.filter(({ restart }) => restart) };
 }
 
 async function main() {
@@ -87,7 +89,7 @@ async function main() {
     failed += said.ok ? 0 : 1;
     process.stdout.write(`${JSON.stringify(scenario.socketUrl ? { ...said, socket_url: socketUrl } : said)}\n`);
   };
-  const { shares, restart } = lanes(chosen, config.tokens, config.position);
+  const { shares, restart } = lanes(chosen, config.tokens, config.position, target);
   await Promise.all(
     shares.map(async (share) => {
       for (const scenario of share.scenarios) await act(scenario, share.tokens, share.position);

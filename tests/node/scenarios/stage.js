@@ -6,6 +6,8 @@ import { Line } from "./line.js";
 import { order } from "./orders.js";
 import { Watch } from "./watch.js";
 
+const EVIDENCE_MAX = 16;
+
 export class Failed extends Error {}
 
 export function check(condition, told) {
@@ -34,12 +36,23 @@ export class Stage {
     this.position = position;
     this.devices = tokens.map(() => `phone-${randomUUID()}`);
     this.broken = [];
+    this.noticed = new Promise((_, reject) => (this.notice = reject));
+    this.noticed.catch(() => {});
     this.watches = [];
     this.toClose = [];
+    this.ended = false;
+  }
+
+  /** What no scenario may see has been seen. */
+  seen(what) {
+    this.broken.push(what);
+    this.notice(new Failed("what no scenario may see"));
   }
 
   tap() {
-    const watch = new Watch((what) => this.broken.push(what));
+    // Whoever was given up on must not get into the next one's way.
+    check(!this.ended, "the scenario has ended");
+    const watch = new Watch((what) => this.seen(what));
     this.watches.push(watch);
     return watch;
   }
@@ -53,7 +66,7 @@ export class Stage {
     return request(this.target.httpUrl, method, path, { token: this.tokens[0], ...options });
   }
 
-  /** A raw socket; `plain` has neither header nor watch. */
+  /** A raw socket; the options are the wire's. */
   async line({ driver = 0, query = "", ...options } = {}) {
     const token = "token" in options ? options.token : this.tokens[driver];
     const wire = new Wire(this.target.socketUrl + query, { tap: this.tap(), ...options, token });
@@ -80,8 +93,8 @@ export class Stage {
     phone.closes = [];
     phone.on("frame", (frame, text) => phone.heard.push({ frame, text }));
     phone.on("close", (code) => phone.closes.push(code));
-    phone.on("trouble", (text) => this.broken.push(`trouble: ${text}`));
-    phone.on("hole", () => this.broken.push("a hole"));
+    phone.on("trouble", (text) => this.seen(`trouble: ${text}`));
+    phone.on("hole", () => this.seen("a hole"));
     this.toClose.push(() => {
       phone.stop();
       phone.cut();
@@ -95,7 +108,7 @@ export class Stage {
     await until(() => phone.phase === "live", () => `live, it is ${phone.phase} after closes ${phone.closes}`, this.ms);
   }
 
-  /** A phone at the site, online, with an empty board. */
+  /** A phone at the site, online, without work. */
   async driver(options = {}) {
     const phone = await this.phone(options);
     await this.ok(phone, { type: "presence.set", mode: "online" });
@@ -104,11 +117,11 @@ export class Stage {
     return phone;
   }
 
+  /** No work on its hands; offers of other scenarios may stay. */
   async clear(phone) {
     await this.synced(phone);
     for (const { route_id } of phone.board.routes.values())
       await this.done(phone.command({ type: "route.forfeit", route_id, reason: "other" }), "the answer to a forfeit");
-    for (const { offer_id } of phone.offers) await this.ok(phone, { type: "offer.decline", offer_id });
   }
 
   async ok(phone, message) {
@@ -130,14 +143,8 @@ export class Stage {
     return value;
   }
 
-  async synced(phone) {
-    const before = phone.heard.filter(({ frame }) => frame.type === "snapshot").length;
-    check(phone.signal({ type: "sync" }), "no open session to ask for a snapshot");
-    return until(
-      () => phone.heard.filter(({ frame }) => frame.type === "snapshot")[before]?.frame,
-      "a snapshot for sync",
-      this.ms,
-    );
+  synced(phone) {
+    return this.done(phone.sync(), "a snapshot for sync");
   }
 
   order() {
@@ -150,10 +157,11 @@ export class Stage {
   }
 
   end() {
+    this.ended = true;
     for (const close of this.toClose.splice(0)) close();
   }
 
   get evidence() {
-    return this.watches.flatMap((watch) => watch.log).slice(-12);
+    return this.watches.flatMap((watch) => watch.log).slice(-EVIDENCE_MAX).map((each) => each.replace(/"sid":"[^"]*"/g, '"sid":"…"'));
   }
 }

@@ -14,12 +14,12 @@ export class Watch {
 
   sent(data) {
     const frame = parsed(data);
-    this.log.push(`> ${String(data).slice(0, 200)}`);
+    this.log.push(`> ${String(data).slice(0, 300)}`);
     if (typeof frame?.cmd === "string") this.asked.set(frame.cmd, (this.asked.get(frame.cmd) ?? 0) + 1);
   }
 
   heard(text, binary) {
-    this.log.push(`< ${text.slice(0, 200)}`);
+    this.log.push(`< ${text.slice(0, 300)}`);
     const frame = binary ? null : parsed(text);
     const what = frame === null ? "a frame that is not JSON" : misshapen(frame);
     if (what !== null) return this.broken(what);

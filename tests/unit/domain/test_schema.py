@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 
@@ -24,6 +25,9 @@ from flexlive.domain.proofs import ProofKind
 from flexlive.domain.service_levels import ServiceLevelName
 from flexlive.domain.sites import SiteKind
 from flexlive.domain.stops import RouteStatus, StopKind, StopStatus
+from flexlive.protocol.push_targets import PushKind
+from flexlive.storage.leases import LeaseName
+from flexlive.storage.wake_rings import RingOutcome, RingReason
 
 SCHEMA = (Path(__file__).parents[3] / "sql" / "schema.sql").read_text()
 TABLES = dict(re.findall(r"^create table (\w+) \((.*?)^\)", SCHEMA, re.MULTILINE | re.DOTALL))
@@ -60,8 +64,14 @@ ENUMS: dict[tuple[str, str], type[StrEnum]] = {
     ("driver_document", "status"): DocumentStatus,
     ("pilot_member", "arm"): PilotArm,
 }
-# A merchant's key has its own table; the names of leases are storage's own.
-ELSEWHERE = {("token", "kind"), ("lease", "name")}
+WORDS: dict[tuple[str, str], Any] = {
+    ("lease", "name"): LeaseName,
+    ("push_target", "kind"): PushKind,
+    ("wake_ring", "reason"): RingReason,
+    ("wake_ring", "outcome"): RingOutcome,
+}
+# A merchant's key has its own table.
+ELSEWHERE = {("token", "kind")}
 
 
 @pytest.mark.parametrize(("table", "column"), ENUMS)
@@ -69,8 +79,13 @@ def test_the_check_lists_the_enum(table: str, column: str) -> None:
     assert LISTS[table, column] == {member.value for member in ENUMS[table, column]}
 
 
+@pytest.mark.parametrize(("table", "column"), WORDS)
+def test_the_check_lists_the_words(table: str, column: str) -> None:
+    assert LISTS[table, column] == set(get_args(WORDS[table, column]))
+
+
 def test_no_list_is_forgotten() -> None:
-    assert set(LISTS) - set(ENUMS) == ELSEWHERE
+    assert set(LISTS) - set(ENUMS) - set(WORDS) == ELSEWHERE
     assert LISTS["token", "kind"] == {kind.value for kind in TokenKind} - {TokenKind.MERCHANT.value}
     assert len(re.findall(r"^  \w+ text\b[^;]*?check \(\w+ in \(", SCHEMA, re.MULTILINE)) >= len(ENUMS)
 

@@ -106,6 +106,7 @@ class Resuming(RuleBasedStateMachine):
         self.session: DriverSession | None = None
         self.place = 0
         self.versions: dict[int, tuple[int, set[int]]] = {}
+        self.over: set[int] = set()
 
     def _here(self) -> wire.Point:
         lat, lon = POINTS[self.place]
@@ -159,6 +160,8 @@ class Resuming(RuleBasedStateMachine):
 
     @rule(offer=offers, where=places)
     def show(self, offer: int, where: int) -> None:
+        if offer in self.over:
+            return  # an offer that has ended is never opened again
         version, cells = self.versions.get(offer, (0, set[int]()))
         self.versions[offer] = (version + 1, cells | {where})
         event = shown(offer, version=version + 1, where=tuple(CELLS[each] for each in cells | {where}))
@@ -166,6 +169,7 @@ class Resuming(RuleBasedStateMachine):
 
     @rule(offer=offers)
     def end(self, offer: int) -> None:
+        self.over.add(offer)
         self.versions.pop(offer, None)
         self.world.board.end(MARKET, OfferEnded(offer_id(offer), "expired", NOW))
 
