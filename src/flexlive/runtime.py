@@ -21,7 +21,6 @@ from flexlive.markets_runtime import MarketsRuntime
 from flexlive.realtime.board import Board
 from flexlive.realtime.bus import Bus
 from flexlive.realtime.buses.memory import MemoryBus
-from flexlive.realtime.buses.nats import NatsBus
 from flexlive.realtime.fact_router import FactRouter
 from flexlive.realtime.hub import Hub
 from flexlive.realtime.legs import Legs
@@ -138,7 +137,12 @@ async def open_runtime(settings: Settings, dsn: str, on_replaced: Callable[[], N
 
 def _bus_of_processes(settings: Settings, deployment: UUID) -> Bus:
     options = settings.bus
-    return MemoryBus() if options is None else NatsBus(deployment.hex, options)
+    if options is None:
+        return MemoryBus()
+    # The library is a third of what a process imports.
+    from flexlive.realtime.buses.nats import NatsBus
+
+    return NatsBus(deployment.hex, options)
 
 
 async def _nothing_to_wait_for(market_id: str) -> None:  # noqa: ARG001

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from flexlive.domain.logins import LoginOptions
-from flexlive.realtime.buses.nats_connection import NatsOptions
+from flexlive.realtime.buses.nats_options import NatsOptions
 from flexlive.services import push_setup, push_web
 from flexlive.services.push_setup import PushSetup, PushSetupError
 from flexlive.storage.group_commit import GroupCommitOptions

@@ -16,7 +16,8 @@ from prometheus_client import Counter, Gauge
 
 from flexlive.realtime.bus import Callback, Unsubscribe
 from flexlive.realtime.buses.memory import MemoryBus, MemoryBusOptions
-from flexlive.realtime.buses.nats_connection import BusLostError, NatsOptions, close, connect, round_trip
+from flexlive.realtime.buses.nats_connection import BusLostError, close, connect, round_trip
+from flexlive.realtime.buses.nats_options import NatsOptions
 from flexlive.realtime.buses.nats_topics import TopicFollower
 
 __all__ = ["NatsBus", "NatsOptions"]
