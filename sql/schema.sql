@@ -279,8 +279,10 @@ create table package (
     'store', 'held', 'delivered', 'returned', 'disposed', 'lost', 'missing')),
   missing_reason text,
   scanned_at timestamptz,
-  -- Read again by a phone: at the counter that takes it back, or by the driver who takes it over.
+  -- Read again by a phone: at the counter that takes it back, or by the driver who takes it over. By whom: what one
+  -- driver has read is no look of another's.
   rescanned_at timestamptz,
+  rescanned_by uuid,
   primary key (market_id, package_id),
   unique (market_id, delivery_id, barcode),
   check ((custody = 'missing') = (missing_reason is not null)),

@@ -7,6 +7,12 @@ alter table lease
   drop constraint lease_name_check,
   add constraint lease_name_check check (name in ('relay', 'dispatcher', 'sweeper', 'watch', 'waker'));
 
+-- By whom a package was read again: what one driver has read is no look of another's.
+alter table package add rescanned_by uuid;
+update package p set rescanned_by = d.driver_id
+from delivery d
+where p.market_id = d.market_id and p.delivery_id = d.delivery_id and p.rescanned_at is not null;
+
 create table push_target (
   market_id text not null,
   -- What the push service calls the phone: a token, or the URL of a Web Push subscription.
@@ -67,6 +73,7 @@ from pg_control_system();
 -- migrate: rollback
 
 drop view cluster;
+alter table package drop rescanned_by;
 drop table wake_ring;
 drop table offer_seen;
 drop table push_target;

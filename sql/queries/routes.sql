@@ -44,7 +44,7 @@ order by d.delivery_id;
 
 -- name: route_packages
 select p.delivery_id, p.package_id, p.barcode, p.size, p.weight_grams, p.must_be_upright, p.custody, p.missing_reason,
-       p.scanned_at, p.rescanned_at
+       p.scanned_at, p.rescanned_by
 from package p
 where p.market_id = :market_id and p.delivery_id = any(:delivery_ids::uuid[])
 order by p.delivery_id, p.barcode;
@@ -131,7 +131,7 @@ with freed as (
   where market_id = :market_id and delivery_id = any(:delivery_ids::uuid[]) and transfer_route_id is not null
   returning delivery_id
 )
-update package p set rescanned_at = null
+update package p set rescanned_at = null, rescanned_by = null
 from freed
 where p.market_id = :market_id and p.delivery_id = freed.delivery_id
 returning p.package_id;
@@ -248,15 +248,17 @@ set scanned_at = null
 where market_id = :market_id and delivery_id = any(:delivery_ids::uuid[]) and custody = 'store';
 
 -- name: rescan_package
--- Read again, by the counter that takes it back or the driver who takes it over; a second time changes nothing.
+-- Read again, by the counter that takes it back or the driver who takes it over; a second time by the same driver
+-- changes nothing.
 update package
-set rescanned_at = coalesce(rescanned_at, :rescanned_at)
+set rescanned_at = case when rescanned_by = :driver_id then rescanned_at else :rescanned_at end,
+    rescanned_by = :driver_id
 where market_id = :market_id and delivery_id = any(:delivery_ids::uuid[]) and barcode = :barcode and custody = 'held'
 returning delivery_id, package_id;
 
 -- name: unrescan_packages!
 update package
-set rescanned_at = null
+set rescanned_at = null, rescanned_by = null
 where market_id = :market_id and delivery_id = any(:delivery_ids::uuid[]);
 
 -- name: record_recipient!

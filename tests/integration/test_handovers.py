@@ -110,3 +110,23 @@ async def test_what_is_undeliverable_or_on_its_way_back_changes_cars_too(world: 
     back = await second.stop("return")
     assert back.deliveries[0].return_cents == await world.ctx.pool.fetchval("select pay_return_cents from delivery")
     await assert_sound(world)
+
+
+async def test_what_the_first_driver_has_read_is_no_look_of_the_seconds(world: World) -> None:
+    first, delivery_id = await with_work(world, packages=(PackageRequest(), PackageRequest()))
+    await first.pick_up()
+    assert await first.report(delivery_id, ReasonCode.CUSTOMER_REFUSED) == "ok"
+    assert await first.check_in("return") == "ok"
+    back, now = await first.stop("return"), world.ctx.clock()
+    one, other = (package.barcode for package in back.deliveries[0].packages)
+    assert await first.send(Scan, stop_id=back.stop_id, barcode=one, occurred_at=now) == "ok"
+    [driver] = await world.add_drivers(1)
+    body = wire.Transfer(**WHY, driver_id=driver.driver_id, lat=36.13, lon=-115.17)
+    await transfers.transfer(world.ctx, Operator(world).call("transfer", ("delivery", delivery_id), body), body)
+    second = OnTheRoad(world, driver)
+    scan = {"stop_id": (await second.stop("handover")).stop_id, "occurred_at": now}
+    assert await second.send(Scan, **scan, barcode=other) == "ok"
+    assert await world.ctx.pool.fetchval("select driver_id from delivery") == first.driver.driver_id
+    assert await second.send(Scan, **scan, barcode=one) == "ok"
+    assert await world.ctx.pool.fetchval("select driver_id from delivery") == driver.driver_id
+    await assert_sound(world)

@@ -41,7 +41,7 @@ class LosesFacts(Honest):
     def down(self, frame: str) -> list[Frame]:
         if '"seq":' in frame[:8]:
             self.facts += 1
-            return [] if self.facts == 1 else [frame]
+            return [] if self.facts % 2 else [frame]
         return [frame]
 
 

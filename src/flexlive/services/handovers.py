@@ -31,7 +31,7 @@ async def scan(
     incoming = [each for each in stop["delivery_ids"] if each in locked.incoming]
     if not incoming or stop["status"] in ("done", "skipped"):
         return Answer("illegal_transition")
-    found = await custody.rescan(conn, locked.market_id, incoming, barcode, at)
+    found = await custody.rescan(conn, locked.market_id, incoming, barcode, locked.driver_id, at)
     if found is None:
         return Answer("wrong_package")
     reread = await route_steps.load(conn, locked.market_id, locked.route_id)

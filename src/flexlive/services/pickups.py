@@ -88,7 +88,7 @@ def _waiting(locked: LockedRoute, stop: Record) -> list[UUID]:
 
 
 def package_states(locked: LockedRoute, delivery_id: UUID) -> list[PackageState]:
-    """A delivery's packages as the domain reads them."""
+    """A delivery's packages as the domain reads them. Read again counts only by the driver of this route."""
     return [
         PackageState(
             package_id=row["package_id"],
@@ -96,7 +96,7 @@ def package_states(locked: LockedRoute, delivery_id: UUID) -> list[PackageState]
             barcode=row["barcode"],
             custody=PackageCustody(row["custody"]),
             scanned=row["scanned_at"] is not None,
-            rescanned=row["rescanned_at"] is not None,
+            rescanned=row["rescanned_by"] == locked.driver_id,
         )
         for row in locked.sheet.packages[delivery_id]
     ]

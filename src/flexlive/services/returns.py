@@ -25,7 +25,7 @@ async def scan(conn: Connection, locked: LockedRoute, stop: Record, barcode: str
     back = _back(locked, stop)
     if not back:
         return Answer("illegal_transition")
-    found = await custody.rescan(conn, locked.market_id, back, barcode, at)
+    found = await custody.rescan(conn, locked.market_id, back, barcode, locked.driver_id, at)
     return OK if found is not None else Answer("wrong_package")
 
 

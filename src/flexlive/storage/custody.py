@@ -51,11 +51,14 @@ async def unscan(conn: Connection, market_id: str, delivery_ids: Sequence[UUID])
 
 
 async def rescan(
-    conn: Connection, market_id: str, delivery_ids: Sequence[UUID], barcode: str, at: datetime
+    conn: Connection, market_id: str, delivery_ids: Sequence[UUID], barcode: str, driver_id: UUID, at: datetime
 ) -> UUID | None:
-    """Mark the held package with that barcode as read again; its delivery, or None when none of these has it."""
+    """Mark the held package with that barcode as read again by this driver; its delivery, or None when none of these
+    has it."""
     row = await conn.fetchrow(
-        *_sql.rescan_package.bind(market_id=market_id, delivery_ids=delivery_ids, barcode=barcode, rescanned_at=at)
+        *_sql.rescan_package.bind(
+            market_id=market_id, delivery_ids=delivery_ids, barcode=barcode, driver_id=driver_id, rescanned_at=at
+        )
     )
     return None if row is None else row["delivery_id"]
 

@@ -235,6 +235,9 @@ class Contest(RuleBasedStateMachine):
             for process in self.world.processes:
                 process.roster.tell_all()
             self.world.air.deliver_all()
+            # Who lost a claim by that says so at once.
+            self.change()
+            self.world.air.deliver_all()
         for driver in DRIVERS:
             connected = [number for number, process in enumerate(self.world.processes) if process.sessions.get(driver)]
             assert len(connected) <= 1, "two processes think the driver is theirs"
