@@ -158,7 +158,10 @@ class DriverConnections(RuleBasedStateMachine):
     @rule(number=st.integers(0, 1), types=st.sampled_from(((), TYPES[:1], TYPES)), hang=HANG)
     def entitle(self, number: int, types: tuple[str, ...], hang: bool) -> None:
         truth = self.world.truth
-        truth.entitle(list(truth.drivers.values())[number], frozenset(types))
+        driver = list(truth.drivers.values())[number]
+        truth.entitle(driver, frozenset(types))
+        # Facts are told in order: what was given and taken again is shown and withdrawn in one breath.
+        self.world.looked(driver)
         self.flow(hang)
 
     @rule(number=st.integers(0, 1), what=st.integers(0, 2), hang=HANG)

@@ -55,7 +55,7 @@ class World:
         principal = DriverPrincipal(
             MARKET, phone.driver_id, FAMILY, b"", START, driver.offer_types, frozenset(), self.now
         )
-        self._looked(driver)
+        self.looked(driver)
         wire = Wire(self.scheduler.monotonic, self.laws.written)
         wire.connection = DriverConnection(self.process.edge, principal, wire)
         self.process.connections.append(wire.connection)
@@ -119,7 +119,7 @@ class World:
             query = queries[which % len(queries)]
             if query.kind == "snapshot":
                 for driver in self.truth.drivers.values():
-                    self._looked(driver)
+                    self.looked(driver)
             query.perform()
             if answer:
                 query.answer()
@@ -215,7 +215,7 @@ class World:
     def _was_at(self, phone: Phone) -> None:
         self.laws.been[phone.driver_id].add(CELLS[phone.place])
 
-    def _looked(self, driver: Driver) -> None:
+    def looked(self, driver: Driver) -> None:
         self.laws.entitled_before[driver.driver_id] |= driver.offer_types
 
     def _told(self, driver: Driver) -> None:
